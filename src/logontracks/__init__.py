@@ -1,0 +1,1 @@
+"""Windows event logs to answers: who logged on where, from where, for how long, each with its evidence."""

@@ -1,0 +1,176 @@
+"""The people and hosts of the simulated company, and what each of them has to do with the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from logontracks.simulate.desktop import open_managers
+from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
+from logontracks.simulate.kerberos import Network
+from logontracks.simulate.network import Files
+from logontracks.simulate.records import Share
+from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_POWER, SECURITY
+
+DOMAIN = Domain("LARCH", "larch.example", "S-1-5-21-2718281828-1414213562-1732050808")
+
+_COMMON = {(SECURITY, 4624): 2, (SECURITY, 4688): 2, (SECURITY, 5140): 1, (KERNEL_BOOT, 27): 1, (KERNEL_POWER, 41): 6}
+_NEWEST = {**_COMMON, (SECURITY, 4624): 3, (SECURITY, 4697): 1, (EVENTLOG, 1102): 1, (KERNEL_POWER, 41): 9}
+_HASHED = {**_COMMON, (SECURITY, 4768): 2, (SECURITY, 4769): 2, (SECURITY, 4770): 1, (SECURITY, 4697): 1}
+
+WINDOWS_10 = Build(19045, _COMMON)
+WINDOWS_11 = Build(26100, _NEWEST)
+SERVER_2019 = Build(17763, _COMMON)
+SERVER_2022 = Build(20348, _HASHED)  # with the updates of January 2025: ticket hashes in 4768, 4769 and 4770
+SERVER_2025 = Build(26100, _NEWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`split`: a local administrator, so that each logon makes two sessions. Times of the day in ticks.
+
+    `restarts` and `crashes`: moments of the week. `stays`: goes home without logging off.
+    """
+
+    account: Account
+    host: Host
+    split: bool
+    arrives: int
+    lunch: int
+    leaves: int
+    files: Files
+    stays: bool = False
+    restarts: tuple[int, ...] = ()
+    crashes: tuple[int, ...] = ()
+
+
+@dataclass(eq=False)
+class Company:
+    net: Network
+    rng: Random
+    people: Mapping[str, Person]
+    accounts: Mapping[str, Account]
+    hosts: Mapping[str, Host]
+    copier: Outsider
+    attacker: Outsider
+    public: Files = field(
+        default_factory=lambda: Files(Share("Public", r"D:\Shares\Public"), ("\\", "templates\\letter.dotx"))
+    )
+
+    def person(self, name: str) -> Person:
+        return self.people[name]
+
+
+_PLACES: tuple[tuple[str, str, int, Role, Build, float], ...] = (
+    # name, address, RID, role, build, days up before the week
+    ("DC01", "10.20.0.11", 1000, "controller", SERVER_2019, 33.2),
+    ("DC02", "10.20.0.12", 1103, "controller", SERVER_2022, 12.4),
+    ("FS01", "10.20.0.31", 1104, "server", SERVER_2022, 19.1),
+    ("APP01", "10.20.0.41", 1105, "server", SERVER_2025, 26.6),
+    ("WKS-101", "10.20.1.101", 1106, "workstation", WINDOWS_10, 6.3),
+    ("WKS-102", "10.20.1.102", 1107, "workstation", WINDOWS_10, 9.8),
+    ("WKS-103", "10.20.1.103", 1108, "workstation", WINDOWS_10, 2.9),
+    ("WKS-104", "10.20.1.104", 1109, "workstation", WINDOWS_10, 4.2),
+    ("WKS-105", "10.20.1.105", 1110, "workstation", WINDOWS_11, 3.6),
+)
+
+_ACCOUNTS = {
+    "anna.berg": 1121,
+    "bruno.costa": 1122,
+    "clara.diaz": 1123,
+    "david.engel": 1124,
+    "elif.firat": 1125,
+    "adm-david": 1131,
+    "svc-backup": 1141,
+    "svc-app": 1142,
+    "svc-scan": 1143,
+}
+
+
+def assemble(seed: int, monday: int) -> Company:
+    """The company as it stands when the week begins at `monday` (ticks)."""
+    hosts = {}
+    for name, address, rid, role, build, days_up in _PLACES:
+        host = Host(name, address, DOMAIN, rid, role, build, Random(f"{seed} {name}"))
+        boot = host.start(monday - int(days_up * DAY))
+        host.console_managers = open_managers(host, boot.started + 8 * SECOND, 1)
+        hosts[name] = host
+    accounts = {
+        name: Account(name, f"{DOMAIN.sid}-{rid}", DOMAIN.netbios, DOMAIN.realm) for name, rid in _ACCOUNTS.items()
+    }
+    controllers = [host for host in hosts.values() if host.role == "controller"]
+    members = [host for host in hosts.values() if host.role != "controller"]
+    return Company(
+        Network(DOMAIN, controllers, members, Random(f"{seed} network")),
+        Random(f"{seed} people"),
+        _people(hosts, accounts, monday),
+        accounts,
+        hosts,
+        copier=Outsider("COPIER-2F", "10.20.1.60"),
+        attacker=Outsider("DESKTOP-7QK3V1H", "203.0.113.57"),
+    )
+
+
+def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: int) -> dict[str, Person]:
+    def moment(day: int, hour: int, minute: int) -> int:
+        return monday + day * DAY + hour * HOUR + minute * MINUTE
+
+    people = (
+        Person(
+            accounts["anna.berg"],
+            hosts["WKS-101"],
+            split=False,
+            arrives=8 * HOUR,
+            lunch=11 * HOUR + 20 * MINUTE,
+            leaves=16 * HOUR + 40 * MINUTE,
+            files=_department("Finance", "2026\\invoices-10.xlsx", "2026\\budget.xlsx", "payments\\run-41.csv"),
+            restarts=(moment(1, 11, 52),),
+        ),
+        Person(
+            accounts["bruno.costa"],
+            hosts["WKS-102"],
+            split=False,
+            arrives=8 * HOUR + 30 * MINUTE,
+            lunch=11 * HOUR + 40 * MINUTE,
+            leaves=17 * HOUR + 30 * MINUTE,
+            files=_department("Sales", "offers\\4417.docx", "customers.xlsx", "campaign\\autumn.pptx"),
+            stays=True,
+            restarts=(moment(2, 10, 21),),
+        ),
+        Person(
+            accounts["clara.diaz"],
+            hosts["WKS-103"],
+            split=False,
+            arrives=7 * HOUR + 30 * MINUTE,
+            lunch=11 * HOUR + 15 * MINUTE,
+            leaves=16 * HOUR,
+            files=_department("HR", "contracts\\firat.pdf", "holidays.xlsx", "applications\\2026-09.docx"),
+            restarts=(moment(3, 13, 40),),
+        ),
+        Person(
+            accounts["david.engel"],
+            hosts["WKS-104"],
+            split=True,
+            arrives=7 * HOUR + 10 * MINUTE,
+            lunch=12 * HOUR + 45 * MINUTE,
+            leaves=17 * HOUR + 40 * MINUTE,
+            files=_department("IT", "scripts\\nightly-backup.cmd", "docs\\network.vsdx", "tools\\procexp.zip"),
+            restarts=(moment(0, 12, 44),),
+        ),
+        Person(
+            accounts["elif.firat"],
+            hosts["WKS-105"],
+            split=True,
+            arrives=9 * HOUR,
+            lunch=12 * HOUR + 5 * MINUTE,
+            leaves=18 * HOUR + 10 * MINUTE,
+            files=_department("Dev", "builds\\2.14.zip", "specs\\api.md", "logs\\app01.txt"),
+            stays=True,
+            restarts=(moment(4, 9, 33),),
+            crashes=(moment(3, 14, 37),),
+        ),
+    )
+    return {person.account.name: person for person in people}
+
+
+def _department(name: str, *files: str) -> Files:
+    return Files(Share(name, rf"D:\Shares\{name}"), files)

@@ -1,0 +1,115 @@
+"""A small company and one week of its life, written as the event logs that its hosts would have kept."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from logontracks.simulate.cast import DOMAIN, Company, assemble
+from logontracks.simulate.evtx_writer import Event, filetime, write_evtx
+from logontracks.simulate.host import DAY, MINUTE, date_of
+from logontracks.simulate.intrusion import STORY as INTRUSION
+from logontracks.simulate.intrusion import intrude
+from logontracks.simulate.network import own_traffic, visit
+from logontracks.simulate.power import housekeeping, member_traffic
+from logontracks.simulate.week import Week
+
+MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
+
+STORY = (
+    f"One week (5 to 11 October 2026, UTC) of the domain {DOMAIN.dns} ({DOMAIN.netbios}): two controllers, a file "
+    "server (FS01), an application server (APP01) and five workstations with their owners. People come and go, lock, "
+    "mistype, lock themselves out, open shares; David administers by RDP as adm-david; each workstation restarts once, "
+    f"FS01 on Saturday, and WKS-105 crashes on Thursday. {INTRUSION}"
+)
+
+# What the collector on FS01 subscribes to from APP01.
+_FORWARDED = frozenset((1102, 4624, 4625, 4634, 4647, 4648, 4672, 4697, 4778, 4779))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was written. `kinds`: records by (channel, event id), copies in ForwardedEvents under that name."""
+
+    files: tuple[tuple[Path, int], ...]
+    hosts: tuple[str, ...]
+    records: int
+    first: datetime
+    last: datetime
+    kinds: Counter[tuple[str, int]]
+    story: str
+
+
+def build(out: Path, *, seed: int = 1) -> Summary:
+    """Write OUT/<host>/<channel>.evtx for every host. The same seed gives the same bytes."""
+    monday = filetime(MONDAY)
+    firm = assemble(seed, monday)
+    Week(firm, monday).run()
+    intrude(firm, monday)
+    _talk_among_computers(firm, monday)
+    logs: list[tuple[Path, Sequence[Event], int]] = []
+    forwarded: list[Event] = []
+    for host in firm.hosts.values():
+        host.number_sessions()
+        for channel in host.channels():
+            events: Sequence[Event] = host.events(channel, monday, monday + 7 * DAY)
+            first_id = host.rng.randint(900, 240_000)
+            if host.name == "APP01" and channel == "Security":
+                forwarded = _forward(events, first_id)
+                events, first_id = _cleared(events, first_id)
+            logs.append((out / host.name / f"{channel.replace('/', '%4')}.evtx", events, first_id))
+    logs.append((out / "FS01" / "ForwardedEvents.evtx", forwarded, 1))
+    for path, events, first_id in logs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_evtx(path, events, first_record_id=first_id)
+    return _summary(firm, logs)
+
+
+def _talk_among_computers(firm: Company, monday: int) -> None:
+    """The traffic that nobody causes, all week and all hours."""
+    end = monday + 7 * DAY
+    for host in firm.net.members:
+        member_traffic(firm.net, host, monday, end)
+    for host in firm.net.hosts:
+        housekeeping(host, monday, end)
+    for controller in firm.net.controllers:
+        other = next(host for host in firm.net.controllers if host is not controller)
+        moment = monday + controller.rng.randint(0, 9 * MINUTE)
+        while moment < end:
+            own_traffic(firm.net, moment, controller)
+            if controller.rng.random() < 0.3:
+                stay = controller.rng.randint(0, MINUTE)
+                visit(firm.net, moment + MINUTE, controller.account, controller, other, privileged=True, stay=stay)
+            moment += controller.rng.randint(8 * MINUTE, 22 * MINUTE)
+
+
+def _forward(events: Sequence[Event], first_id: int) -> list[Event]:
+    """Copies as a collector gets them: the body, with the origin's record number, is the origin's."""
+    numbered = (replace(event, record_id=first_id + number) for number, event in enumerate(events))
+    return [event for event in numbered if event.template.event_id in _FORWARDED]
+
+
+def _cleared(events: Sequence[Event], first_id: int) -> tuple[Sequence[Event], int]:
+    """What a clear leaves: its own record and all after it; record numbers go on."""
+    start = next(number for number, event in enumerate(events) if event.template.event_id == 1102)
+    return events[start:], first_id + start
+
+
+def _summary(firm: Company, logs: Sequence[tuple[Path, Sequence[Event], int]]) -> Summary:
+    kinds: Counter[tuple[str, int]] = Counter()
+    times: list[int] = []
+    for path, events, _ in logs:
+        forwarded = path.stem == "ForwardedEvents"
+        for event in events:
+            kinds["ForwardedEvents" if forwarded else event.template.channel, event.template.event_id] += 1
+            times.append(event.filetime)
+    return Summary(
+        files=tuple((path, len(events)) for path, events, _ in logs),
+        hosts=tuple(firm.hosts),
+        records=len(times),
+        first=date_of(min(times)),
+        last=date_of(max(times)),
+        kinds=kinds,
+        story=STORY,
+    )

@@ -1,0 +1,434 @@
+"""What Windows logs around a desktop: logon at the console or by RDP, lock, unlock, disconnect, logoff."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from logontracks.simulate import records
+from logontracks.simulate.host import (
+    MILLISECOND,
+    SECOND,
+    ZERO_GUID,
+    Account,
+    Host,
+    Peer,
+    Session,
+    new_guid,
+)
+from logontracks.simulate.kerberos import LOCKED, WRONG_PASSWORD, Network
+from logontracks.simulate.network import spaced
+from logontracks.simulate.records import NEGOTIATE, SECLOGO, USER32, Style
+from logontracks.simulate.templates import LSM, RCM, RDP, WINLOGON
+
+_CONSOLE_ACTIVITY = "61a55000-55e5-1017-0000-000000000000"  # the same on every Windows
+_LOCAL_SYSTEM, _NETWORK_SERVICE = "S-1-5-18", "S-1-5-20"
+
+
+@dataclass(eq=False, slots=True)
+class Desktop:
+    """An interactive session. `session` is the one that 4647, 4778 and 4800 name: the filtered half of a pair.
+
+    `address` is that of the client, LOCAL at the console; `connection` is the ActivityID of the terminal services.
+    """
+
+    host: Host
+    session: Session
+    terminal: int
+    managers: list[Session]
+    address: str = "LOCAL"
+    connection: str = _CONSOLE_ACTIVITY
+    client: str = "Unknown"
+    number: int = 0  # of RDP-Tcp#
+
+    @property
+    def account(self) -> Account:
+        return self.session.account
+
+    def tell(self, event_id: int, moment: int, **values: object) -> None:
+        """A record of the local session manager."""
+        common = {
+            "User": rf"{self.account.domain}\{self.account.name}",
+            "SessionID": self.terminal,
+            "Session": self.terminal,
+            "Address": self.address,
+        }
+        self.host.log(
+            event_id,
+            moment,
+            {**common, **values},
+            provider=LSM,
+            activity=self.connection,
+            user_sid=_LOCAL_SYSTEM,
+            process="lsm",
+        )
+
+
+def open_managers(host: Host, moment: int, terminal: int) -> list[Session]:
+    """The sessions of a terminal's font driver and window manager (filtered, elevated), in the order of their end."""
+    driver = host.open(Account(f"UMFD-{terminal}", f"S-1-5-96-0-{terminal}", "Font Driver Host"), 2, moment)
+    later = spaced(host, moment, 90, 300)
+    filtered = host.open_pair(Account(f"DWM-{terminal}", f"S-1-5-90-0-{terminal}", "Window Manager"), 2, later)
+    return [driver, filtered, filtered.linked or filtered]
+
+
+def window_managers(host: Host, moment: int, terminal: int) -> tuple[list[Session], int]:
+    """The logons of the managers of a new terminal session; gives their sessions and the moment after."""
+    driver, filtered, elevated = open_managers(host, moment, terminal)
+    _log_manager(host, moment, driver, elevated=False)
+    at = elevated.opened
+    _log_manager(host, at, elevated, elevated=True)
+    style = records.ADVAPI_WINLOGON
+    records.logon(host, spaced(host, at), filtered, style, elevated=False, by=host.system, virtual=True)
+    for number, half in enumerate((elevated, filtered)):
+        records.privileges(host, at + (number + 4) * MILLISECOND // 10, half)
+    return [driver, filtered, elevated], at + MILLISECOND
+
+
+def _log_manager(host: Host, moment: int, session: Session, *, elevated: bool) -> None:
+    style = records.ADVAPI_WINLOGON
+    records.explicit_credentials(host, moment, host.system, session.account, style.caller.values(host, moment))
+    at = spaced(host, moment, 0.05, 0.1)
+    records.logon(host, at, session, style, elevated=elevated, by=host.system, virtual=True)
+
+
+def log_on(
+    net: Network,
+    moment: int,
+    account: Account,
+    host: Host,
+    logon_type: int,
+    *,
+    split: bool,
+    style: Style = USER32,
+    address: str = "127.0.0.1",
+    by: Session | None = None,
+    privileged: bool = False,
+    joins: bool = True,
+) -> tuple[Session, int]:
+    """4768, 4769 for the host itself, 4648, 4624 (two of them and a 4672 where the token is split).
+
+    Gives the session that later records name and the moment after. `joins`: the LogonGuid equals that of the 4769.
+    """
+    net.sign_in(moment - 6 * MILLISECOND, account, host)
+    guid = net.service_ticket(moment - 3 * MILLISECOND, account, host, host.account).guid if joins else ZERO_GUID
+    return write_logon(
+        host,
+        moment,
+        account,
+        logon_type,
+        split=split,
+        style=style,
+        address=address,
+        guid=guid,
+        by=by,
+        privileged=privileged,
+    )
+
+
+def write_logon(
+    host: Host,
+    moment: int,
+    account: Account,
+    logon_type: int,
+    *,
+    split: bool,
+    style: Style,
+    address: str,
+    guid: str,
+    by: Session | None = None,
+    privileged: bool = False,
+) -> tuple[Session, int]:
+    """The host's own share of a logon: 4648, 4624 once or as a pair, 4672. `privileged`: a whole token, not split."""
+    by = by or host.system
+    caller = style.caller.values(host, moment)
+    away = address != "-"
+    port = 0 if away else "-"
+    records.explicit_credentials(
+        host, moment, by, account, caller, guid=guid, address=address, port=port, activity=style.activity
+    )
+    at = spaced(host, moment)
+    session = host.open_pair(account, logon_type, at, guid=guid) if split else host.open(account, logon_type, at)
+    first = session.linked or session
+    first.guid = guid
+    for half in (first, session) if split else (session,):
+        records.logon(
+            host,
+            at,
+            half,
+            style,
+            elevated=privileged or (split and half is first),
+            by=by,
+            workstation=host.name,
+            address=address,
+            port=port,
+        )
+        at = spaced(host, at)
+    if split or privileged:
+        records.privileges(host, at, first, activity=style.activity)
+    return session, spaced(host, at)
+
+
+def close(host: Host, moment: int, session: Session) -> int:
+    """4634 for a session, or for both halves, the filtered one first."""
+    records.logoff(host, moment, session)
+    if session.linked:
+        moment = spaced(host, moment, 0.05, 0.2)
+        records.logoff(host, moment, session.linked)
+    return moment
+
+
+def log_on_console(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
+    session, at = log_on(net, moment, account, host, 2, split=split)
+    desktop = Desktop(host, session, host.console, host.console_managers)
+    _arrive(desktop, at)
+    return desktop
+
+
+def _arrive(desktop: Desktop, moment: int) -> None:
+    host = desktop.host
+    for event_id, low, high in ((41, 20, 60), (42, 1, 9)):
+        moment = spaced(host, moment, low, high)
+        desktop.tell(event_id, moment)
+    _notify(desktop, 7001, spaced(host, moment, 1, 4))
+    for event_id, low, high in ((21, 400, 1600), (22, 200, 1200)):
+        moment = spaced(host, moment, low, high)
+        desktop.tell(event_id, moment)
+
+
+def _notify(desktop: Desktop, event_id: int, moment: int) -> None:
+    """7001 or 7002: Winlogon tells its subscribers of a logon or logoff."""
+    values = {"TSId": desktop.terminal, "UserSid": desktop.account.sid}
+    desktop.host.log(event_id, moment, values, provider=WINLOGON, user_sid=_LOCAL_SYSTEM, process="winlogon")
+
+
+def lock(desktop: Desktop, moment: int) -> None:
+    records.locked(desktop.host, moment, desktop.session, desktop.terminal)
+
+
+def unlock(net: Network, desktop: Desktop, moment: int) -> None:
+    """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them."""
+    host, account = desktop.host, desktop.account
+    split = desktop.session.linked is not None
+    address = "127.0.0.1" if desktop.address == "LOCAL" else desktop.address
+    session, at = write_logon(host, moment, account, 7, split=split, style=USER32, address=address, guid=ZERO_GUID)
+    records.unlocked(host, at, desktop.session, desktop.terminal)
+    at = close(host, spaced(host, at, 5, 20), session)
+    net.sign_in(at, account, host)
+    guid = net.service_ticket(at + 2 * MILLISECOND, account, host, host.account).guid
+    at = spaced(host, at, 8, 40)
+    session, at = write_logon(host, at, account, 7, split=split, style=NEGOTIATE, address="-", guid=guid)
+    close(host, spaced(host, at, 1, 12), session)
+
+
+def mistype(
+    net: Network, moment: int, account: Account, host: Host, logon_type: int, *, is_locked: bool = False
+) -> None:
+    """A wrong password at the desk: Kerberos refuses (4771), the host says so (4625). The first controller is told."""
+    controller = net.controller_for(host, moment)
+    if is_locked:
+        net.refuse_locked(moment, account, host, controller)
+    else:
+        net.refuse(moment, account, host, controller)
+        if controller is not net.controllers[0]:
+            net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
+    records.failed_logon(
+        host,
+        spaced(host, moment, 8, 60),
+        account,
+        logon_type,
+        USER32,
+        status=LOCKED if is_locked else 0xC000006D,
+        sub_status=0 if is_locked else WRONG_PASSWORD,
+        reason="%%2307" if is_locked else "%%2313",
+        workstation=host.name,
+        address="127.0.0.1",
+        port=0,
+    )
+
+
+def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
+    """4647, then the end of the terminal session and of the logon session. `ends` False: the host goes down first."""
+    host = desktop.host
+    records.logoff_asked(host, moment, desktop.session)
+    at = spaced(host, moment, 250, 900)
+    desktop.tell(23, at)
+    _notify(desktop, 7002, spaced(host, at, 5, 60))
+    if desktop.address != "LOCAL":
+        at = spaced(host, at, 100, 400)
+        desktop.tell(40, at, Reason=12)
+        desktop.tell(24, spaced(host, at, 60, 200))
+    at = spaced(host, at, 200, 800)
+    for manager in desktop.managers:
+        records.logoff(host, at, manager)
+        at = spaced(host, at)
+    if not ends:
+        return
+    if desktop.address == "LOCAL":
+        host.terminal += 1
+        host.console = host.terminal
+        host.console_managers, at = window_managers(host, spaced(host, at, 50, 200), host.console)
+    close(host, spaced(host, at, 900, 9000), desktop.session)
+
+
+def run_as(net: Network, moment: int, desktop: Desktop, account: Account, *, stay: int) -> Session:
+    """A program started under another account: 4648 by the person, a type 2 pair by seclogo that is no desktop."""
+    host = desktop.host
+    session, at = log_on(net, moment, account, host, 2, split=True, style=SECLOGO, address="::1", by=desktop.session)
+    close(host, at + stay, session)
+    return session
+
+
+# --- remote desktop -------------------------------------------------------------------------------------------------
+
+
+def connect(
+    net: Network,
+    moment: int,
+    account: Account,
+    client: Peer,
+    host: Host,
+    *,
+    split: bool,
+    kerberos: bool = True,
+) -> Desktop:
+    """A new RDP session: network level logon (type 3), 1149, a terminal session, the type 10 logon, 21 and 22."""
+    connection = f"f420{new_guid(net.rng)[4:-4]}0000"
+    at = _knock(
+        net,
+        moment,
+        client,
+        host,
+        account=account,
+        connection=connection,
+        privileged=split,
+        kerberos=kerberos,
+    )
+    host.terminal += 1
+    terminal = host.terminal
+    managers, at = window_managers(host, spaced(host, at, 500, 900), terminal)
+    at = spaced(host, at, 900, 2100)
+    session, at = log_on(net, at, account, host, 10, split=split, address=client.address)
+    host.connections += 1
+    desktop = Desktop(host, session, terminal, managers, client.address, connection, client.name, host.connections)
+    _arrive(desktop, at)
+    return desktop
+
+
+def _knock(
+    net: Network,
+    moment: int,
+    client: Peer,
+    host: Host,
+    *,
+    account: Account,
+    connection: str,
+    privileged: bool,
+    kerberos: bool = True,
+) -> int:
+    """The connection up to 1149; its type 3 session goes away half a minute later. Gives the moment of 1149."""
+    values = {"ConnType": "TCP", "ClientIP": f"{client.address}:{client.port()}"}
+    host.log(131, moment, values, provider=RDP, activity=connection, user_sid=_NETWORK_SERVICE, process="rdp")
+    at = spaced(host, moment, 5, 40)
+    _tell_connections(host, 261, at, {"listenerName": "RDP-Tcp"}, connection)
+    at = spaced(host, at, 700, 2500)
+    _network_level_logon(net, at, account, client, host, privileged=privileged, kerberos=kerberos)
+    at = spaced(host, at, 60, 200)
+    domain = net.domain.netbios if kerberos else ""
+    accepted = {"Param1": account.name, "Param2": domain, "Param3": client.address}
+    _tell_connections(host, 1149, at, accepted, connection)
+    return at
+
+
+def _tell_connections(host: Host, event_id: int, moment: int, values: Mapping[str, object], connection: str) -> None:
+    """A record of the remote connection manager."""
+    host.log(event_id, moment, values, provider=RCM, activity=connection, user_sid=_NETWORK_SERVICE, process="rcm")
+
+
+def _network_level_logon(
+    net: Network, moment: int, account: Account, client: Peer, host: Host, *, privileged: bool, kerberos: bool
+) -> None:
+    if kerberos:
+        guid = net.service_ticket(moment, account, client, host.account).server_guid
+    else:
+        guid = ZERO_GUID
+        net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
+    at = spaced(host, moment, 3, 40)
+    session = host.open(account, 3, at, guid=guid)
+    if privileged:
+        records.privileges(host, at, session)
+        at = spaced(host, at, 0.05, 0.2)
+    records.logon(
+        host,
+        at,
+        session,
+        records.KERBEROS if kerberos else records.NTLM,
+        elevated=True,
+        workstation="-" if kerberos else client.name,
+        address=client.address,
+        port=0,
+        activity=True,
+        domain=net.domain.realm if kerberos else None,
+    )
+    records.logoff(host, at + host.rng.randint(20 * SECOND, 30 * SECOND), session)
+
+
+def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:
+    """The client goes away, the session stays: 4779, locked a second later; 40 and 24 with the client's address."""
+    host = desktop.host
+    _window_station(desktop, 4779, moment)
+    desktop.tell(40, spaced(host, moment, 1, 9), Reason=reason)
+    desktop.tell(24, spaced(host, moment, 60, 300))
+    values = {"ReasonCode": reason}
+    host.log(103, moment, values, provider=RDP, activity=desktop.connection, user_sid=_NETWORK_SERVICE, process="rdp")
+    lock(desktop, spaced(host, moment, 700, 1400))
+
+
+def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None:
+    """The client comes back: 1149 and 4778 with the logon id of old, 25, type 7 logons, 4801; no type 10, no 21."""
+    host = desktop.host
+    desktop.connection = f"f420{new_guid(net.rng)[4:-4]}0000"
+    host.connections += 1
+    desktop.address, desktop.client, desktop.number = client.address, client.name, host.connections
+    privileged = desktop.session.linked is not None
+    at = _knock(
+        net, moment, client, host, account=desktop.account, connection=desktop.connection, privileged=privileged
+    )
+    at = spaced(host, at, 300, 900)
+    _window_station(desktop, 4778, at)
+    desktop.tell(25, spaced(host, at, 200, 900))
+    unlock(net, desktop, spaced(host, at, 2000, 3000))
+
+
+def _window_station(desktop: Desktop, event_id: int, moment: int) -> None:
+    name = f"RDP-Tcp#{desktop.number}"
+    client = (desktop.client, desktop.address)
+    records.window_station(desktop.host, event_id, moment, desktop.session, name=name, client=client)
+
+
+def remote_credentials(
+    net: Network, moment: int, host: Host, by: Session, *, account: Account, server: Host, service: str
+) -> None:
+    """Another account's password typed for a server: 4768, 4769, and 4648 with the LogonGuid of the 4769.
+
+    `service` is TERMSRV or cifs: remote desktop or shares.
+    """
+    net.sign_in(moment - 9 * MILLISECOND, account, host)
+    ticket = net.service_ticket(moment - 4 * MILLISECOND, account, host, server.account, fresh=True)
+    programs = {
+        "TERMSRV": (rf"{records.SYSTEM32}\mstsc.exe", host.pid("explorer", moment) + 1236),
+        "cifs": ("", 4),  # the redirector asks in the name of the kernel
+    }
+    path, process_id = programs[service]
+    caller = {"ProcessId": process_id, "ProcessName": path}
+    smb = service == "cifs"
+    records.explicit_credentials(
+        host,
+        moment,
+        by,
+        account,
+        caller,
+        server=server.fqdn,
+        service=f"{service}/{server.fqdn}",
+        guid=ticket.guid,
+        address=server.address if smb else "-",
+        port=445 if smb else "-",
+    )

@@ -1,0 +1,283 @@
+"""A simulated Windows host: it owns its logs, its boots and the logon sessions that exist in each."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Literal, Protocol
+
+from logontracks.simulate.evtx_writer import Event, Template, filetime
+from logontracks.simulate.templates import SECURITY, template
+
+MILLISECOND = 10_000
+SECOND = 1000 * MILLISECOND
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+ZERO_GUID = "00000000-0000-0000-0000-000000000000"
+
+Role = Literal["controller", "server", "workstation"]
+
+
+def date_of(ticks: int) -> datetime:
+    """UTC time of FILETIME ticks, cut to whole microseconds."""
+    return datetime.fromtimestamp((ticks - filetime(datetime(1970, 1, 1, tzinfo=UTC))) / SECOND, tz=UTC)
+
+
+def new_guid(rng: Random) -> str:
+    digits = f"{rng.getrandbits(128):032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    netbios: str
+    dns: str
+    sid: str
+
+    @property
+    def realm(self) -> str:
+        return self.dns.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who logs on. `domain` is the NETBIOS spelling that most records have; `realm` is empty outside the domain."""
+
+    name: str
+    sid: str
+    domain: str
+    realm: str = ""
+
+
+SYSTEM = Account("SYSTEM", "S-1-5-18", "NT AUTHORITY")
+LOCAL_SERVICE = Account("LOCAL SERVICE", "S-1-5-19", "NT AUTHORITY")
+NETWORK_SERVICE = Account("NETWORK SERVICE", "S-1-5-20", "NT AUTHORITY")
+
+
+class Peer(Protocol):
+    """Anything on the network that a logon can come from: a host, a copier, an attacker's machine."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    def port(self) -> int: ...
+
+
+@dataclass(eq=False, slots=True)
+class Outsider:
+    """A peer that is no member of the domain and keeps no logs here."""
+
+    name: str
+    address: str
+    next_port: int = 50_100
+
+    def port(self) -> int:
+        self.next_port += 3
+        return self.next_port
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """One logon session. Its id is 0 until `Host.number_sessions` knows all sessions of the boot."""
+
+    account: Account
+    logon_type: int
+    opened: int
+    guid: str = ZERO_GUID
+    linked: "Session | None" = None
+    logon_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A version of Windows: its build number and the versions of the events that it writes (0 where not listed)."""
+
+    number: int
+    versions: Mapping[tuple[str, int], int]
+
+
+@dataclass(slots=True)
+class Boot:
+    """One life of a host. `stopped` is None while it runs. `activity_ids`: the usual one and a rare second one."""
+
+    started: int
+    activity_ids: tuple[str, str]
+    pids: Mapping[str, int]
+    first_logon_id: int
+    stopped: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    written: int  # when the log service wrote it: the order of the log
+    moment: int  # what its time stamp says
+    template: Template
+    values: Sequence[object]
+    activity: str | bool
+    user_sid: str | None
+    process_id: int
+    thread_id: int
+    keywords: int | None
+
+
+_FIXED_PIDS = {"kernel": 4, "none": 0}
+_PROCESSES = ("lsass", "services", "winlogon", "svchost", "eventlog", "lsm", "rcm", "rdp", "explorer")
+
+
+@dataclass(eq=False)
+class Host:
+    """A member of the domain. All that happens on it goes through `log`; `write` makes its files at the end."""
+
+    name: str
+    address: str
+    domain: Domain
+    rid: int
+    role: Role
+    build: Build
+    rng: Random
+    boots: list[Boot] = field(default_factory=list)
+    terminal: int = 1  # the last terminal session that was made
+    console: int = 1  # the one at the screen; a new one when its user logs off
+    console_managers: list[Session] = field(default_factory=list)
+    connections: int = -1  # the number of the last RDP connection
+    _next_port: int = 49_800
+    _sessions: list[Session] = field(default_factory=list)
+    _records: dict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def fqdn(self) -> str:
+        return f"{self.name}.{self.domain.dns}"
+
+    @property
+    def account(self) -> Account:
+        """The computer account as other hosts see it."""
+        return Account(f"{self.name}$", f"{self.domain.sid}-{self.rid}", self.domain.netbios, self.domain.realm)
+
+    @property
+    def system(self) -> Session:
+        """The operating system as the subject of its own records: SYSTEM's SID under the computer's name."""
+        own = Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
+        return Session(own, 0, 0, logon_id=0x3E7)
+
+    def port(self) -> int:
+        """The next client port: ports of one host rise and come round again."""
+        self._next_port += self.rng.randint(1, 4)
+        if self._next_port > 65_000:
+            self._next_port = 49_700
+        return self._next_port
+
+    def start(self, moment: int) -> Boot:
+        """A new boot; its kernel starts at `moment`."""
+        rng = self.rng
+        head = moment + rng.randint(1200, 1400) * (MILLISECOND // 10)
+        tail = head + rng.randint(30, 260)
+        flags = rng.choice((0, 0, 0, 1, 2))
+        activity_ids = (_activity_id(head, flags, tail), _activity_id(head, 0, tail + rng.randint(900, 1900)))
+        pids = {name: 4 * rng.randint(130 + 60 * order, 180 + 60 * order) for order, name in enumerate(_PROCESSES)}
+        boot = Boot(moment, activity_ids, pids, first_logon_id=rng.randint(0x62A0, 0x6A00))
+        self.boots.append(boot)
+        return boot
+
+    def boot_at(self, moment: int) -> Boot:
+        return self.boots[max(0, bisect_right(self.boots, moment, key=lambda boot: boot.started) - 1)]
+
+    def pid(self, process: str, moment: int) -> int:
+        """The id of a process that runs all the time a host is up; "kernel" and "none" have fixed ones."""
+        return _FIXED_PIDS[process] if process in _FIXED_PIDS else self.boot_at(moment).pids[process]
+
+    def is_up(self, moment: int) -> bool:
+        """Whether the host runs and has come up fully (services need half a minute)."""
+        boot = self.boot_at(moment)
+        return moment > boot.started + 40 * SECOND and (boot.stopped is None or moment < boot.stopped)
+
+    def open(self, account: Account, logon_type: int, moment: int, *, guid: str = ZERO_GUID) -> Session:
+        session = Session(account, logon_type, moment, guid)
+        self._sessions.append(session)
+        return session
+
+    def open_pair(self, account: Account, logon_type: int, moment: int, *, guid: str = ZERO_GUID) -> Session:
+        """The two halves of a split token; gives the filtered one, whose `linked` is the elevated one."""
+        elevated = self.open(account, logon_type, moment, guid=guid)
+        filtered = self.open(account, logon_type, moment)
+        elevated.linked, filtered.linked = filtered, elevated
+        return filtered
+
+    def log(
+        self,
+        event_id: int,
+        moment: int,
+        values: Mapping[str, object] | Sequence[object] = (),
+        *,
+        provider: str = SECURITY,
+        activity: str | bool = False,
+        user_sid: str | None = None,
+        process: str = "lsass",
+        keywords: int | None = None,
+        written: int | None = None,
+    ) -> None:
+        """Log one record.
+
+        `values` by field name may hold more than the version of this host has: what it lacks is left out; a sequence
+        gives the values of unnamed fields. A Session stands for its id. `activity` True means the id of the boot.
+        """
+        kind = template(provider, event_id, self.build.versions.get((provider, event_id), 0))
+        row = [values[name] for name, _ in kind.fields] if isinstance(values, Mapping) else values
+        record = _Record(
+            moment if written is None else written,
+            moment,
+            kind,
+            row,
+            activity,
+            user_sid,
+            self.pid(process, moment),
+            4 * self.rng.randint(140, 1600),
+            keywords,
+        )
+        self._records[kind.channel].append(record)
+
+    def number_sessions(self) -> None:
+        """Deal logon ids: rising within a boot in order of creation, with time, and fastest in its first minutes."""
+        by_boot: dict[int, list[Session]] = defaultdict(list)
+        for session in self._sessions:
+            by_boot[self.boot_at(session.opened).started].append(session)
+        for boot in self.boots:
+            logon_id, before = boot.first_logon_id, boot.started
+            for session in sorted(by_boot[boot.started], key=lambda session: session.opened):
+                pace = 240 if session.opened < boot.started + 10 * MINUTE else 3
+                logon_id += self.rng.randint(0x16, 0x3F0) + (session.opened - before) // SECOND * pace
+                session.logon_id, before = logon_id, session.opened
+
+    def events(self, channel: str, since: int, until: int) -> list[Event]:
+        """The records of a channel that were written in a stretch of time, in their order."""
+        records = sorted(self._records[channel], key=lambda record: record.written)
+        return [self._event(record) for record in records if since <= record.written < until]
+
+    def channels(self) -> list[str]:
+        return sorted(self._records)
+
+    def _event(self, record: _Record) -> Event:
+        activity = record.activity
+        if activity is True:
+            activity = self.boot_at(record.moment).activity_ids[self.rng.random() < 0.004]
+        return Event(
+            record.template,
+            record.moment,
+            self.fqdn,
+            [value.logon_id if isinstance(value, Session) else value for value in record.values],
+            activity_id=activity or None,
+            user_sid=record.user_sid,
+            process_id=record.process_id,
+            thread_id=record.thread_id,
+            keywords=record.keywords,
+        )
+
+
+def _activity_id(head: int, flags: int, tail: int) -> str:
+    """An ActivityID as LSASS makes them: low 48 bits of a time, a small number, the whole time, little endian."""
+    little = tail.to_bytes(8, "little").hex()
+    return f"{head & 0xFFFFFFFF:08x}-{head >> 32 & 0xFFFF:04x}-{flags:04x}-{little[:4]}-{little[4:]}"

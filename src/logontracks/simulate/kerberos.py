@@ -1,0 +1,240 @@
+"""What the domain controllers write: tickets asked for and given, passwords checked."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from random import Random
+
+from logontracks.simulate.host import DAY, HOUR, MILLISECOND, Account, Domain, Host, Peer, new_guid
+from logontracks.simulate.templates import AUDIT_FAILURE
+
+WRONG_PASSWORD, UNKNOWN_USER, LOCKED = 0xC000006A, 0xC0000064, 0xC0000234
+
+_AES256, _NO_TICKET = 0x12, 0xFFFFFFFF
+_LIFE = 10 * HOUR
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A ticket-granting ticket: who gave it, its hash, and the service tickets that were bought with it."""
+
+    controller: Host
+    digest: str
+    expires: int
+    services: dict[str, "ServiceTicket"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTicket:
+    """`guid` is the LogonGuid of the 4769. A server that it is shown to has another one, `server_guid`, in its 4624."""
+
+    guid: str
+    server_guid: str
+    given: int
+
+
+@dataclass(eq=False)
+class Network:
+    """The domain: its members, and the tickets that are in use in it."""
+
+    domain: Domain
+    controllers: list[Host]
+    members: list[Host]
+    rng: Random
+    _tickets: dict[tuple[str, str], Ticket] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> list[Host]:
+        return self.controllers + self.members
+
+    def controller_for(self, peer: Peer, moment: int) -> Host:
+        """The controller that a host talks to: one a day, its own if it is one itself."""
+        if isinstance(peer, Host) and peer in self.controllers:
+            return peer
+        return self.controllers[(moment // DAY + sum(map(ord, peer.name))) % len(self.controllers)]
+
+    def sign_in(self, moment: int, account: Account, client: Peer, *, spelling: str | None = None) -> Ticket:
+        """A fresh ticket-granting ticket (4768). `spelling`: the domain as the client wrote it."""
+        controller = self.controller_for(client, moment)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE)
+        self._tickets[client.name, account.name] = ticket
+        values = {
+            "TargetUserName": account.name,
+            "TargetDomainName": spelling or account.domain,
+            "TargetSid": account.sid,
+            **self._krbtgt(),
+            "TicketOptions": 0x40810010,
+            "Status": 0,
+            "TicketEncryptionType": _AES256,
+            "PreAuthType": "2",
+            **_address(controller, client),
+            **_NO_CERTIFICATE,
+            "ResponseTicket": ticket.digest,
+            **_encryption_types(account),
+            "PreAuthEncryptionType": _AES256,
+        }
+        controller.log(4768, moment, values)
+        return ticket
+
+    def service_ticket(
+        self, moment: int, account: Account, client: Peer, service: Account, *, fresh: bool = False
+    ) -> ServiceTicket:
+        """A ticket for a service (4769), or the one at hand; asks for a ticket-granting ticket first if need be."""
+        ticket = self._tickets.get((client.name, account.name))
+        if ticket is None or moment > ticket.expires or ticket.controller is not self.controller_for(client, moment):
+            ticket = self.sign_in(moment - 3 * MILLISECOND, account, client, spelling=self._renewed(account))
+        held = ticket.services.get(service.name)
+        if held and not fresh and moment - held.given >= 0:
+            return held
+        given = ServiceTicket(new_guid(self.rng), new_guid(self.rng), moment)
+        ticket.services[service.name] = given
+        self._log_service_ticket(moment, ticket, account=account, client=client, service=service, guid=given.guid)
+        return given
+
+    def forget_tickets(self, client: Peer) -> None:
+        """All tickets of a host are gone: it started anew."""
+        self._tickets = {key: ticket for key, ticket in self._tickets.items() if key[0] != client.name}
+
+    def forward(self, moment: int, account: Account, client: Peer) -> None:
+        """A forwarded ticket-granting ticket: a 4769 for krbtgt, no access to anything."""
+        ticket = self._tickets[client.name, account.name]
+        krbtgt = Account("krbtgt", f"{self.domain.sid}-502", self.domain.netbios)
+        guid = new_guid(self.rng)
+        self._log_service_ticket(
+            moment, ticket, account=account, client=client, service=krbtgt, guid=guid, options=0x60810010
+        )
+
+    def renew(self, moment: int, account: Account, client: Peer) -> None:
+        """A ticket-granting ticket lives on under a new hash (4770)."""
+        ticket = self._tickets.get((client.name, account.name))
+        if ticket is None:
+            return
+        before, ticket.digest, ticket.expires = ticket.digest, _digest(self.rng), moment + _LIFE
+        values = {
+            "TargetUserName": f"{account.name}@{self.domain.realm}",
+            "TargetDomainName": self.domain.realm,
+            **self._krbtgt(),
+            "TicketOptions": 0x10002,
+            "TicketEncryptionType": _AES256,
+            **_address(ticket.controller, client),
+            "RequestTicketHash": before,
+            "ResponseTicketHash": ticket.digest,
+        }
+        ticket.controller.log(4770, moment, values)
+
+    def refuse(self, moment: int, account: Account, client: Peer, controller: Host) -> None:
+        """4771: wrong password, seen by Kerberos."""
+        values = {
+            "TargetUserName": account.name,
+            "TargetSid": account.sid,
+            "ServiceName": f"krbtgt/{self.domain.realm}",
+            "TicketOptions": 0x40810010,
+            "Status": 0x18,
+            "PreAuthType": "2",
+            **_address(controller, client),
+            **_NO_CERTIFICATE,
+        }
+        controller.log(4771, moment, values, keywords=AUDIT_FAILURE)
+
+    def refuse_locked(self, moment: int, account: Account, client: Peer, controller: Host) -> None:
+        """A failed 4768 with code 0x12: the account cannot be used, whatever the password."""
+        values = {
+            "TargetUserName": account.name,
+            "TargetDomainName": account.domain,
+            "TargetSid": account.sid,
+            "ServiceName": f"krbtgt/{self.domain.realm}",
+            "ServiceSid": "S-1-0-0",
+            "TicketOptions": 0x40810010,
+            "Status": 0x12,
+            "TicketEncryptionType": _NO_TICKET,
+            "PreAuthType": "-",
+            **_address(controller, client),
+            **_NO_CERTIFICATE,
+            "ResponseTicket": "-",
+            **_NO_ENCRYPTION_TYPES,
+            "PreAuthEncryptionType": _NO_TICKET,
+        }
+        controller.log(4768, moment, values, keywords=AUDIT_FAILURE)
+
+    def check_password(self, moment: int, name: str, workstation: str, controller: Host, status: int = 0) -> None:
+        """4776: NTLM. The record has neither the client's address nor the server that asked."""
+        values = {
+            "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
+            "TargetUserName": name,
+            "Workstation": workstation,
+            "Status": status,
+        }
+        controller.log(4776, moment, values, keywords=AUDIT_FAILURE if status else None)
+
+    def _log_service_ticket(
+        self,
+        moment: int,
+        ticket: Ticket,
+        *,
+        account: Account,
+        client: Peer,
+        service: Account,
+        guid: str,
+        options: int = 0x40810000,
+    ) -> None:
+        values = {
+            "TargetUserName": f"{account.name}@{self.domain.realm}",
+            "TargetDomainName": self.domain.realm,
+            "ServiceName": service.name,
+            "ServiceSid": service.sid,
+            "TicketOptions": options,
+            "TicketEncryptionType": _AES256,
+            **_address(ticket.controller, client),
+            "Status": 0,
+            "LogonGuid": guid,
+            "TransmittedServices": "-",
+            "RequestTicketHash": ticket.digest,
+            "ResponseTicketHash": _digest(self.rng),
+            **_encryption_types(account),
+        }
+        ticket.controller.log(4769, moment, values)
+
+    def _krbtgt(self) -> dict[str, object]:
+        return {"ServiceName": "krbtgt", "ServiceSid": f"{self.domain.sid}-502"}
+
+    def _renewed(self, account: Account) -> str:
+        """How a domain is spelled when no person typed it: computers use the realm, LSASS the small DNS name."""
+        return self.domain.realm if account.name.endswith("$") else self.domain.dns
+
+
+_NO_CERTIFICATE = {"CertIssuerName": "", "CertSerialNumber": "", "CertThumbprint": ""}
+_OFFERED = "AES256-CTS-HMAC-SHA1-96 AES128-CTS-HMAC-SHA1-96 RC4-HMAC-NT RC4-HMAC-NT-EXP RC4-HMAC-OLD-EXP"
+_NO_ENCRYPTION_TYPES = {
+    "AccountSupportedEncryptionTypes": "-",
+    "AccountAvailableKeys": "-",
+    "ServiceSupportedEncryptionTypes": "-",
+    "ServiceAvailableKeys": "-",
+    "DCSupportedEncryptionTypes": "-",
+    "DCAvailableKeys": "-",
+    "ClientAdvertizedEncryptionTypes": "-",
+    "SessionKeyEncryptionType": _NO_TICKET,
+}
+
+
+def _encryption_types(account: Account) -> dict[str, object]:
+    of_computer = "0x1C (RC4, AES128-SHA96, AES256-SHA96)" if account.name.endswith("$") else "0x27 (DES, RC4, AES-Sk)"
+    return {
+        "AccountSupportedEncryptionTypes": of_computer,
+        "AccountAvailableKeys": "AES-SHA1, RC4",
+        "ServiceSupportedEncryptionTypes": "0x1F (DES, RC4, AES128-SHA96, AES256-SHA96)",
+        "ServiceAvailableKeys": "AES-SHA1, RC4",
+        "DCSupportedEncryptionTypes": "0x1F (DES, RC4, AES128-SHA96, AES256-SHA96)",
+        "DCAvailableKeys": "AES-SHA1, RC4",
+        "ClientAdvertizedEncryptionTypes": "".join(f"\r\n\t\t{name}" for name in _OFFERED.split()),
+        "SessionKeyEncryptionType": _AES256,
+    }
+
+
+def _address(controller: Host, client: Peer) -> dict[str, object]:
+    """A client's address as the KDC writes it: IPv4 mapped into IPv6, the controller itself as ::1 without a port."""
+    if client is controller:
+        return {"IpAddress": "::1", "IpPort": "0"}
+    return {"IpAddress": f"::ffff:{client.address}", "IpPort": str(client.port())}
+
+
+def _digest(rng: Random) -> str:
+    return b64encode(rng.randbytes(32)).decode()

@@ -1,0 +1,156 @@
+"""What Windows logs when somebody reaches a host over the network: Kerberos, NTLM, shares, wrong passwords."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from logontracks.simulate import records
+from logontracks.simulate.host import MILLISECOND, SECOND, Account, Host, Outsider, Peer, Session
+from logontracks.simulate.kerberos import UNKNOWN_USER, WRONG_PASSWORD, Network
+from logontracks.simulate.records import READ, Share
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A share and the files asked for in it."""
+
+    share: Share
+    names: Sequence[str] = ()
+    access: int = READ
+
+
+def spaced(host: Host, moment: int, low_ms: float = 0.1, high_ms: float = 0.4) -> int:
+    """A moment a little later; by default as far apart as records that one call writes."""
+    return moment + host.rng.randint(int(low_ms * MILLISECOND), int(high_ms * MILLISECOND))
+
+
+def visit(
+    net: Network,
+    moment: int,
+    account: Account,
+    client: Peer,
+    server: Host,
+    *,
+    privileged: bool = False,
+    shares: Sequence[Files] = (),
+    service: Account | None = None,
+    stay: int | None = 10 * SECOND,
+    fresh: bool = False,
+    impersonation: str = records.IMPERSONATION,
+) -> Session:
+    """A Kerberos network logon, what it opens, and its end `stay` later (None: the end is never written).
+
+    `service` is the account that the ticket is for where that is not the server itself. `fresh` asks for a new ticket
+    where an old one would do.
+    """
+    ticket = net.service_ticket(moment, account, client, service or server.account, fresh=fresh)
+    at = spaced(server, moment, 4, 160)
+    session = server.open(account, 3, at, guid=ticket.server_guid)
+    activity = server.rng.random() < 0.5
+    if privileged:
+        records.privileges(server, at, session, activity=activity)
+        at = spaced(server, at, 0.05, 0.2)
+    address, port = _seen_address(server, client)
+    records.logon(
+        server,
+        at,
+        session,
+        records.KERBEROS,
+        elevated=True,
+        address=address,
+        port=port,
+        impersonation=impersonation,
+        activity=activity,
+        domain=net.domain.realm,
+    )
+    last = _open_shares(server, at, session, shares, (address, port))
+    if stay is not None:
+        records.logoff(server, max(spaced(server, moment + stay, 0, 999), last + MILLISECOND), session)
+    return session
+
+
+def visit_ntlm(
+    net: Network,
+    moment: int,
+    account: Account,
+    client: Peer,
+    server: Host,
+    *,
+    privileged: bool = False,
+    shares: Sequence[Files] = (),
+    stay: int | None = 10 * SECOND,
+) -> Session:
+    """As `visit`, by NTLM: the server has a controller check the password (4776), the client names itself."""
+    controller = net.controller_for(server, moment)
+    net.check_password(moment, account.name, client.name, controller)
+    at = spaced(server, moment, 2, 30)
+    session = server.open(account, 3, at)
+    if privileged:
+        records.privileges(server, at, session)
+        at = spaced(server, at, 0.05, 0.2)
+    port = client.port()
+    records.logon(
+        server, at, session, records.NTLM, elevated=True, workstation=client.name, address=client.address, port=port
+    )
+    last = _open_shares(server, at, session, shares, (client.address, port))
+    if stay is not None:
+        records.logoff(server, max(spaced(server, moment + stay, 0, 999), last + MILLISECOND), session)
+    return session
+
+
+def refused_ntlm(
+    net: Network, moment: int, account: Account, client: Outsider, server: Host, *, unknown: bool = False
+) -> None:
+    """A wrong password or an unknown name over the network: 4776 at the controller, 4625 on the server."""
+    sub_status = UNKNOWN_USER if unknown else WRONG_PASSWORD
+    net.check_password(moment, account.name, client.name, net.controller_for(server, moment), sub_status)
+    records.failed_logon(
+        server,
+        spaced(server, moment, 2, 30),
+        account,
+        3,
+        records.NTLM,
+        status=0xC000006D,
+        sub_status=sub_status,
+        reason="%%2313",
+        workstation=client.name,
+        address=client.address,
+        port=client.port(),
+    )
+
+
+def own_traffic(net: Network, moment: int, controller: Host) -> None:
+    """A controller talks to itself: its own account, its own address."""
+    client = net.rng.choice((controller.address, "::1", "127.0.0.1"))
+    ticket = net.service_ticket(moment, controller.account, controller, controller.account)
+    at = spaced(controller, moment, 1, 4)
+    local = Account(controller.account.name, "S-1-5-18", net.domain.netbios, net.domain.realm)
+    session = controller.open(local, 3, at, guid=ticket.server_guid)
+    records.privileges(controller, at, session, activity=False)
+    at = spaced(controller, at, 0.05, 0.2)
+    records.logon(
+        controller,
+        at,
+        session,
+        records.KERBEROS,
+        elevated=True,
+        address=client,
+        port=controller.port(),
+        activity=False,
+        domain=net.domain.realm,
+    )
+    records.logoff(controller, spaced(controller, at, 3, 30_000), session)
+
+
+def _seen_address(server: Host, client: Peer) -> tuple[str, int]:
+    return ("127.0.0.1" if client is server else client.address), client.port()
+
+
+def _open_shares(server: Host, moment: int, session: Session, shares: Sequence[Files], client: tuple[str, int]) -> int:
+    at = moment
+    for files in shares:
+        at = spaced(server, at, 1, 12)
+        records.share_opened(server, at, session, files.share, client)
+        for name in files.names:
+            at = spaced(server, at, 0.5, 900)
+            records.share_file(server, at, session, files.share, file=name, client=client, mask=files.access)
+    return at

@@ -1,0 +1,231 @@
+"""What Windows logs when a host starts, stops, or dies, and what it logs by itself while it runs."""
+
+from logontracks.simulate import records
+from logontracks.simulate.desktop import Desktop, log_off, window_managers
+from logontracks.simulate.host import (
+    HOUR,
+    LOCAL_SERVICE,
+    MILLISECOND,
+    MINUTE,
+    NETWORK_SERVICE,
+    SECOND,
+    SYSTEM,
+    Account,
+    Host,
+    Session,
+    date_of,
+)
+from logontracks.simulate.kerberos import Network
+from logontracks.simulate.network import Files, spaced, visit
+from logontracks.simulate.records import ADVAPI_SERVICES, ADVAPI_WININIT, SYSVOL
+from logontracks.simulate.templates import (
+    EVENTLOG,
+    EVENTLOG_CLASSIC,
+    KERNEL_BOOT,
+    KERNEL_GENERAL,
+    KERNEL_POWER,
+    USER32,
+)
+
+_RESERVED = {SYSTEM.name: 0x3E7, LOCAL_SERVICE.name: 0x3E5, NETWORK_SERVICE.name: 0x3E4}
+_LOCAL_SYSTEM = "S-1-5-18"
+
+
+def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None) -> None:
+    """A start: the kernel at `moment`, LSASS some seconds later, the services, the first talk with a controller.
+
+    The log service starts after the kernel, so 13, 12, 27 and 41 stand in the log after 6009 and 6005, with earlier
+    times. `crashed_at`: the last sign of life before, when the host went down without a word.
+    """
+    host.start(moment)
+    host.terminal = host.console = 1
+    net.forget_tickets(host)
+    at = spaced(host, moment, 6000, 9000)
+    host.log(4608, at)
+    at = spaced(host, at, 1, 9)
+    records.start_of_system(host, at)
+    at = spaced(host, at, 60, 200)
+    service_started(host, at, SYSTEM)
+    at = spaced(host, at, 20, 60)
+    _session_zero(host, at)
+    managers, at = window_managers(host, spaced(host, at, 10, 40), 1)
+    host.console_managers = managers
+    for account in (NETWORK_SERVICE, LOCAL_SERVICE, *(SYSTEM,) * 6):
+        at = spaced(host, at, 30, 400)
+        service_started(host, at, account)
+    at = spaced(host, at, 400, 1500)
+    _log_service_started(host, at, moment, crashed_at)
+    at = spaced(host, at, 9000, 15_000)
+    net.sign_in(at, host.account, host, spelling=net.domain.realm)
+    if host.role != "controller":
+        refresh_policy(net, at + SECOND, host)
+
+
+def _session_zero(host: Host, moment: int) -> None:
+    account = Account("UMFD-0", "S-1-5-96-0-0", "Font Driver Host")
+    session = host.open(account, 2, moment)
+    caller = ADVAPI_WININIT.caller.values(host, moment)
+    records.explicit_credentials(host, moment, host.system, account, caller)
+    records.logon(
+        host, moment + MILLISECOND // 10, session, ADVAPI_WININIT, elevated=False, by=host.system, virtual=True
+    )
+
+
+def _log_service_started(host: Host, moment: int, started: int, crashed_at: int | None) -> None:
+    """The first records of the System log in a boot, in the order in which they come to stand there."""
+    if crashed_at is not None:
+        then = date_of(crashed_at)
+        half = "AM" if then.hour < 12 else "PM"
+        clock = f"{then.hour % 12 or 12}:{then:%M:%S} {half}"
+        day = f"\u200e{then.month}/\u200e{then.day}/\u200e{then.year}"
+        uptime = (crashed_at - host.boots[-2].started) // SECOND
+        _classic(host, 6008, moment, (clock, day, "", "", str(uptime), "", ""))
+    _classic(host, 6009, moment, ("10.00.", str(host.build.number), "", "Multiprocessor Free", "0"))
+    _classic(host, 6005, moment, ("",))
+    uptime_told(host, moment)
+    before = host.boots[-2]
+    if crashed_at is None and before.stopped is not None:
+        stopped = before.stopped
+        power = {"ShutdownActionType": 5, "ShutdownEventCode": 0, "ShutdownReason": 5}
+        host.log(
+            109, stopped - SECOND // 4, power, provider=KERNEL_POWER, written=moment + MILLISECOND, process="winlogon"
+        )
+        host.log(
+            13, stopped, {"StopTime": stopped}, provider=KERNEL_GENERAL, process="kernel", written=moment + MILLISECOND
+        )
+    at = started + host.rng.randint(150, 190) * MILLISECOND
+    version: dict[str, object] = {
+        "MajorVersion": 10,
+        "MinorVersion": 0,
+        "BuildVersion": host.build.number,
+        "QfeVersion": 4291,
+    }
+    rest = {"ServiceVersion": 0, "BootMode": 0, "StartTime": started}
+    boot_type = {"BootType": 0, "LoadOptions": " NOEXECUTE=OPTIN"}
+    told: list[tuple[str, int, int, dict[str, object]]] = [
+        (KERNEL_GENERAL, 12, at, version | rest),
+        (KERNEL_BOOT, 27, at + 3000, boot_type),
+    ]
+    if crashed_at is not None:
+        told.append((KERNEL_POWER, 41, at + SECOND, _LOST_POWER))
+    for provider, event_id, early, values in told:
+        written = moment + 2 * MILLISECOND
+        host.log(event_id, early, values, provider=provider, user_sid=_LOCAL_SYSTEM, process="kernel", written=written)
+
+
+_LOST_POWER: dict[str, object] = {
+    "BugcheckCode": 0,
+    "BugcheckParameter1": 0,
+    "BugcheckParameter2": 0,
+    "BugcheckParameter3": 0,
+    "BugcheckParameter4": 0,
+    "SleepInProgress": 0,
+    "PowerButtonTimestamp": 0,
+    "BootAppStatus": 0,
+    "Checkpoint": 0,
+    "ConnectedStandbyInProgress": False,
+    "SystemSleepTransitionsToOn": 0,
+    "CsEntryScenarioInstanceId": 0,
+    "BugcheckInfoFromEFI": False,
+    "CheckpointStatus": 0,
+    "CsEntryScenarioInstanceIdV2": 0,
+    "LongPowerButtonPressDetected": False,
+    "LidReliability": False,
+    "InputSuppressionState": 0,
+    "PowerButtonSuppressionState": 0,
+    "LidState": 0,
+}
+
+
+def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, ...] = (), reason: str) -> None:
+    """A restart asked for by a person: 1074, 4647, 23, 7002, 6006, 1100; no 4634 for the person, 13 comes later."""
+    explorer = rf"{records.SYSTEM32}\RuntimeBroker.exe ({host.name})"
+    values = (explorer, host.name, reason, "0x500ff" if "Other" in reason else "0x80020010", "restart", "")
+    names = [f"param{number}" for number in range(1, 8)]
+    full = dict(zip(names, (*values, rf"{by.domain}\{by.name}"), strict=True))
+    host.log(1074, moment, full, provider=USER32, user_sid=by.sid, process="winlogon")
+    at = spaced(host, moment, 900, 2400)
+    for desktop in desktops:
+        log_off(desktop, at, ends=False)
+        at = spaced(host, at, 1800, 3500)
+    if host.console_managers and not any(desktop.address == "LOCAL" for desktop in desktops):
+        records.logoff(host, at, host.console_managers[0])
+    at = spaced(host, at, 1200, 2600)
+    _classic(host, 6006, at, ("",))
+    host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog")
+    host.boots[-1].stopped = spaced(host, at, 4000, 7000)
+
+
+def uptime_told(host: Host, moment: int) -> None:
+    """6013: seconds since the start; at every start and at noon."""
+    uptime = (moment - host.boot_at(moment).started) // SECOND
+    _classic(host, 6013, moment, ("", "", "", "", str(uptime), "60", "0 Coordinated Universal Time"))
+
+
+def _classic(host: Host, event_id: int, moment: int, strings: tuple[str, ...]) -> None:
+    host.log(event_id, moment, strings, provider=EVENTLOG_CLASSIC, process="none")
+
+
+def service_started(host: Host, moment: int, account: Account) -> Session:
+    """A service under SYSTEM or its kin: 4624 type 5 with the same id every time, 4672 after it."""
+    session = Session(account, 5, moment, logon_id=_RESERVED[account.name])
+    records.logon(host, moment, session, ADVAPI_SERVICES, elevated=True, by=host.system)
+    records.privileges(host, spaced(host, moment, 0.05, 0.2), session)
+    return session
+
+
+def refresh_policy(net: Network, moment: int, host: Host) -> None:
+    """A member reads its group policy from the controller it talks to."""
+    controller = net.controller_for(host, moment)
+    policy = rf"{net.domain.dns}\Policies\{{31B2F340-016D-11D2-945F-00C04FB984F9}}\gpt.ini"
+    visit(
+        net,
+        moment,
+        host.account,
+        host,
+        controller,
+        shares=[Files(SYSVOL, [policy])],
+        stay=host.rng.randint(11 * SECOND, 30 * SECOND),
+        impersonation=records.DELEGATION,
+    )
+
+
+def member_traffic(net: Network, host: Host, begin: int, end: int) -> None:
+    """What a member asks of its controller all day: tickets, directory look-ups, policy."""
+    rng = host.rng
+    renewed = begin
+    for moment in _moments(rng.randint(0, 40 * MINUTE), 41 * MINUTE, begin, end, host):
+        controller = net.controller_for(host, moment)
+        stay = rng.choice((SECOND // 4, SECOND, 12 * SECOND, 60 * SECOND, 120 * SECOND))
+        if moment - renewed > 7 * HOUR:
+            renewed = moment
+            net.renew(moment - 2 * SECOND, host.account, host)
+        fresh = rng.random() < 0.35
+        visit(net, moment, host.account, host, controller, stay=stay, fresh=fresh)
+        if rng.random() < 0.3:
+            refresh_policy(net, moment + 3 * SECOND, host)
+
+
+def housekeeping(host: Host, begin: int, end: int) -> None:
+    """What a host does by itself: services that come and go, and its uptime at noon."""
+    for moment in _moments(host.rng.randint(0, 30 * MINUTE), 55 * MINUTE, begin, end, host):
+        service_started(host, moment, SYSTEM)
+    noon = begin + 12 * HOUR
+    for moment in range(noon, end, 24 * HOUR):
+        if host.is_up(moment):
+            uptime_told(host, spaced(host, moment, 0, 20))
+
+
+def _moments(first: int, mean: int, begin: int, end: int, host: Host) -> list[int]:
+    """Moments about `mean` apart at which the host is up."""
+    found, moment = [], begin + first
+    while moment < end:
+        if host.is_up(moment) and host.is_up(moment + 3 * MINUTE):
+            found.append(moment)
+        moment += host.rng.randint(mean // 2, mean * 3 // 2)
+    return found
+
+
+def crash(host: Host, moment: int) -> None:
+    """Power gone: nothing is logged now."""
+    host.boots[-1].stopped = moment

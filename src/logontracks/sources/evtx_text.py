@@ -1,0 +1,310 @@
+"""The `evtx` wheel's JSON text of a record to rows and extents, by cutting instead of parsing.
+
+The wheel writes a record's parts in the order of the record, so a few searches find what is needed: the text before
+the time says which kind of event it is, the text from the channel on which log of which host, and the rest is the
+event's own fields. Both are few and are parsed once each. Nothing an attacker writes into a field can look like one
+of the marks, because inside a JSON string every quote has a backslash. Text of another shape is parsed in full.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from logontracks import catalogue
+from logontracks.sources.envelope import Extents, Head, Kind, Problem, Row, Run, Tail, head, tail
+
+MAX_COMMON = 20_000  # distinct heads or tails before the look-ups start afresh
+
+_TIME = '"TimeCreated":{"#attributes":{"SystemTime":"'
+_CHANNEL = '"Channel":"'
+_ACTIVITY = '"ActivityID":"'
+_EVENT_DATA = ',"EventData":'
+_LOGON_ID = 'LogonId":"0x'
+
+
+class NotCleanError(Exception):
+    """The range did not read as a clean one does; read it carefully."""
+
+
+class IrrelevantError(Exception):
+    """The first chunk holds no log that has to do with logons."""
+
+
+class Common:
+    """Heads and tails seen by this process, and what is to be done with the records that have them."""
+
+    def __init__(self, *, activity: bool) -> None:
+        self.activity = activity
+        self.heads: list[Head] = []
+        self.tails: list[Tail] = []
+        self.head_of: dict[str, int] = {}
+        self.tail_of: dict[str, int] = {}
+        self.keep: list[int] = []  # by head: 0 never, 1 always, 2 when it belongs to a session
+        self.security: list[bool] = []  # by tail: the Security log
+        self.relevant: list[bool] = []  # by tail: a log that the catalogue knows
+        self.channels = catalogue.channels()
+        self.reserved = {f'{int(row["logon_id"], 16):x}"' for row in catalogue.table("reserved_logon_ids")}
+
+    def full(self) -> bool:
+        """Start afresh before the next piece: only a hostile log has so many kinds or hosts."""
+        return max(len(self.heads), len(self.tails)) > MAX_COMMON
+
+    def head(self, text: str, system: dict[str, Any]) -> int:
+        found = _head(system)
+        event = catalogue.events().get((found.provider.lower(), found.event_id))
+        match event.keep if event else catalogue.Keep.ACTIVITY:
+            case catalogue.Keep.LOGON:
+                self.keep.append(1)
+            case catalogue.Keep.ACTIVITY:
+                self.keep.append(2 if self.activity else 0)
+            case catalogue.Keep.NO:
+                self.keep.append(0)
+        self.heads.append(found)
+        self.head_of[text] = len(self.heads) - 1
+        return len(self.heads) - 1
+
+    def tail(self, text: str, system: dict[str, Any]) -> int:
+        found = _tail(system)
+        self.security.append(found.channel.lower() == "security")
+        self.relevant.append(found.channel.lower() in self.channels)
+        self.tails.append(found)
+        self.tail_of[text] = len(self.tails) - 1
+        return len(self.tails) - 1
+
+
+@dataclass(slots=True)
+class Piece:
+    """What one range of one source gave."""
+
+    rows: dict[Kind, list[Row]] = field(default_factory=dict)
+    extents: Extents = field(default_factory=Extents)
+    problems: list[Problem] = field(default_factory=list)
+    records: int = 0
+
+
+def collect(
+    common: Common,
+    piece: Piece,
+    source: int,
+    records: Iterator[dict[str, Any]],
+    limits: list[tuple[int, int]],
+    *,
+    may_skip: bool = False,
+) -> int:
+    """Take the records of consecutive chunks into the piece and return how many there were.
+
+    `limits` holds (chunk, records up to its end). Raises NotCleanError when there are more records than that,
+    IrrelevantError when `may_skip` and the first of several chunks has no log of the catalogue, and ValueError,
+    KeyError, TypeError or AttributeError on a record that is not one.
+    """
+    keep, security = common.keep, common.security
+    head_of = common.head_of
+    rows_by_head: dict[int, list[Row]] = {}
+    counts: dict[int, int] = defaultdict(int)
+    kept: dict[int, int] = defaultdict(int)
+    tails_here: set[int] = set()
+    step = iter(limits)
+    chunk, limit = next(step)
+    base = chunk << 16
+    number = 0
+    day = tail_text = low = high = ""
+    log_index = last_tail = -1
+    last_id = -2
+    run: Run | None = None
+
+    for record in records:
+        number += 1
+        if number > limit:
+            if may_skip and not any(common.relevant[known] for known in tails_here):
+                raise IrrelevantError
+            may_skip = False
+            while number > limit:
+                following = next(step, None)
+                if following is None:
+                    raise NotCleanError("more records than the chunk headers tell")
+                chunk, limit = following
+            base = (chunk << 16) - number + 1
+        text: str = record["data"]
+        at = text.find(_TIME, 150)
+        end = text.find(_CHANNEL, at)
+        cut = at > 0 and end > 0
+        if cut:
+            head_index = head_of.get(text[:at], -1)
+            if head_index < 0:
+                head_index = common.head(text[:at], json.loads(text[:at].rstrip(",") + "}}}")["Event"]["System"])
+            time = text[at + 44 : at + 71]
+            if time[-1:] != "Z":
+                time = text[at + 44 : text.index('"', at + 44)]
+            if not tail_text or not text.startswith(tail_text, end):
+                tail_text, log_index = _tail_at(common, text, end)
+                tails_here.add(log_index)
+        else:
+            head_index, log_index, time = _parse(common, text)
+            tails_here.add(log_index)
+            tail_text = ""
+        if not day or not time.startswith(day):
+            _count(common, piece, day, counts, kept)
+            day = time[:10]
+        pair = head_index << 32 | log_index
+        counts[pair] += 1
+        record_id = record["event_record_id"]
+        if record_id != last_id + 1 or log_index != last_tail:
+            log = common.tails[log_index]
+            if run is None or record_id != last_id + 1 or (log.computer, log.channel) != (run.computer, run.channel):
+                _close(run, last_id, low, high)
+                run = Run(log.computer, log.channel, record_id, record_id, 1, time, time)
+                piece.extents.runs.append(run)
+                low = high = time
+            last_tail = log_index
+        last_id = record_id
+        if time < low:
+            low = time
+        elif time > high:
+            high = time
+
+        mode = keep[head_index]
+        if mode == 0:
+            continue
+        if mode == 2:
+            if not security[log_index] or not _in_session(text, max(end, 0), common.reserved):
+                continue
+            kept[pair] += 1
+        rows = rows_by_head.get(head_index)
+        if rows is None:
+            which = common.heads[head_index]
+            rows = rows_by_head[head_index] = piece.rows.setdefault(Kind(which.provider.lower(), which.event_id), [])
+        data: str | None
+        if cut and text.startswith(_EVENT_DATA, end + len(tail_text)):
+            data = text[end + len(tail_text) + 13 : -2]
+            mark = text.find(_ACTIVITY, at, end)
+            activity = text[mark + 14 : mark + 50] if mark > 0 else None
+            if data.startswith('{"Data":') or '"RenderingInfo":' in data or data[:1] != "{":
+                data = own_fields(json.loads(text)["Event"])
+        else:
+            event = json.loads(text)["Event"]
+            activity = _attribute(event["System"].get("Correlation"), "ActivityID")
+            data = own_fields(event)
+        rows.append(
+            (source, base + number, head_index, log_index, record_id, time, record["timestamp"][:28], activity, data)
+        )
+    _count(common, piece, day, counts, kept)
+    _close(run, last_id, low, high)
+    piece.records += number
+    return number
+
+
+def _count(common: Common, piece: Piece, day: str, counts: dict[int, int], kept: dict[int, int]) -> None:
+    for pair, count in counts.items():
+        which, log = common.heads[pair >> 32], common.tails[pair & 0xFFFFFFFF]
+        entry = piece.extents.counts[(log.computer, log.channel, which.provider, which.event_id, day)]
+        entry[0] += count
+        entry[1] += count if common.keep[pair >> 32] == 1 else kept.get(pair, 0)
+    counts.clear()
+    kept.clear()
+
+
+def _close(run: Run | None, last_id: int, low: str, high: str) -> None:
+    if run is not None and run.first_id is not None:
+        run.last_id, run.first_time, run.last_time = last_id, low, high
+        run.records = last_id - run.first_id + 1
+
+
+def _in_session(text: str, start: int, reserved: set[str]) -> bool:
+    """Whether a record names a logon id that stands for a session: neither 0 nor reserved."""
+    at = text.find(_LOGON_ID, start)
+    while at > 0:
+        if text[at + 12 : at + 16] not in reserved and text[at + 12 : at + 14] != '0"':
+            return True
+        at = text.find(_LOGON_ID, at + 12)
+    return False
+
+
+def sound(common: Common, record: dict[str, Any]) -> str | None:
+    """What is wrong with a record that came out of damaged bytes; None when it can be collected."""
+    try:
+        event = json.loads(record["data"])["Event"]
+        _parse(common, record["data"])
+        own_fields(event)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return f"record {record.get('event_record_id')}: {type(error).__name__} {error}"
+    return None
+
+
+def _tail_at(common: Common, text: str, start: int) -> tuple[str, int]:
+    """Text and number of the tail that starts there; it ends where the System part does."""
+    ends = [found for mark in ('},"EventData":', '},"UserData":') if (found := text.find(mark, start)) > 0]
+    part = text[start : min(ends) + 1 if ends else -2]
+    index = common.tail_of.get(part)
+    if index is None:
+        index = common.tail(part, json.loads("{" + part))
+    return part, index
+
+
+def _parse(common: Common, text: str) -> tuple[int, int, str]:
+    """Head, tail and time of a record, from the whole text."""
+    system = json.loads(text)["Event"]["System"]
+    time = _attribute(system.get("TimeCreated"), "SystemTime")
+    if not isinstance(time, str) or len(time) < 20:
+        raise ValueError("it has no time")
+    head_key, tail_key = repr(_head(system)), repr(_tail(system))
+    known_head, known_tail = common.head_of.get(head_key), common.tail_of.get(tail_key)
+    return (
+        common.head(head_key, system) if known_head is None else known_head,
+        common.tail(tail_key, system) if known_tail is None else known_tail,
+        time,
+    )
+
+
+def _scalar(value: Any) -> Any:
+    return value.get("#text") if isinstance(value, dict) else value
+
+
+def _attribute(value: Any, name: str) -> Any:
+    return value.get("#attributes", {}).get(name) if isinstance(value, dict) else None
+
+
+def _integer(value: Any, below: int) -> int | None:
+    try:
+        number = int(str(_scalar(value)), 0)
+    except ValueError:
+        return None
+    return number if 0 <= number < below else None
+
+
+def _head(system: dict[str, Any]) -> Head:
+    provider = _attribute(system.get("Provider"), "Name") or _attribute(system.get("Provider"), "EventSourceName")
+    event_id = _integer(system.get("EventID"), 1 << 31)
+    keywords = _scalar(system.get("Keywords"))
+    return head(
+        str(provider or ""), -1 if event_id is None else event_id, _integer(system.get("Version"), 1 << 15), keywords
+    )
+
+
+def _tail(system: dict[str, Any]) -> Tail:
+    sid = _attribute(system.get("Security"), "UserID")
+    return tail(
+        str(_scalar(system.get("Channel")) or ""), str(_scalar(system.get("Computer")) or ""), str(sid) if sid else None
+    )
+
+
+def own_fields(event: dict[str, Any]) -> str | None:
+    """The event's own fields as a flat JSON object: EventData, or what UserData wraps; unnamed ones as list `Data`."""
+    fields: Any = event.get("EventData")
+    if not isinstance(fields, dict):
+        wrapped = event.get("UserData")
+        inner = [value for name, value in wrapped.items() if name[:1] != "#"] if isinstance(wrapped, dict) else []
+        fields = inner[0] if inner and isinstance(inner[0], dict) else None
+    if fields is None:
+        return None
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name == "Data":
+            unnamed = _scalar(value)
+            flat["Data"] = unnamed if isinstance(unnamed, list) else [unnamed]
+        elif not name.startswith(("#", "xmlns")):
+            flat[name] = _scalar(value) if isinstance(value, dict) and "#text" in value else value
+    return json.dumps(flat, ensure_ascii=False, separators=(",", ":"))

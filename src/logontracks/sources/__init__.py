@@ -1,0 +1,124 @@
+"""Which files hold logs, and in what form: decided by their first bytes, never by their names."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from logontracks.sources import evtx, nxlog
+from logontracks.sources.envelope import Problem
+
+PIECE_BYTES = 16 << 20  # of one source that one worker reads in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file with records. `number` is its place in this ingest, `name` what people see of its path."""
+
+    number: int
+    path: Path
+    name: str
+    form: str
+    size_bytes: int
+    layout: evtx.Layout | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that holds no log we can read. `asked`: it was named itself rather than found in a folder."""
+
+    name: str
+    problem: Problem
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Part of a source for one worker: chunks of an EVTX file, bytes of a text file."""
+
+    source: int
+    path: str
+    form: str
+    first: int
+    count: int
+    careful: bool = False
+
+    def split(self, parts: int) -> list[Range]:
+        """The range in so many equal parts, none of them empty, to be read carefully."""
+        parts = max(1, min(parts, self.count))
+        cuts = [self.first + self.count * part // parts for part in range(parts + 1)]
+        return [
+            Range(self.source, self.path, self.form, low, high - low, careful=True)
+            for low, high in zip(cuts, cuts[1:], strict=False)
+        ]
+
+
+def find(paths: Iterable[Path], *, leave_out: Path | None = None) -> Iterator[Source | Rejected]:
+    """The sources in files and folders (recursive, in the order of their names), each file once.
+
+    `leave_out` is a folder that is not looked into: the case itself. Links inside folders are not followed.
+    """
+    seen: set[tuple[int, int]] = set()
+    number = 0
+    for path, name, asked in _files(paths, leave_out):
+        try:
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            found = _open(number, path, name, status.st_size) if stat.S_ISREG(status.st_mode) else "it is no plain file"
+        except OSError as error:
+            yield Rejected(name, Problem("", "lost", f"it cannot be opened: {error.strerror or error}"), asked=True)
+            continue
+        if isinstance(found, Source):
+            number += 1
+            yield found
+        else:
+            yield Rejected(name, Problem("", "lost", found), asked)
+
+
+def _files(paths: Iterable[Path], leave_out: Path | None) -> Iterator[tuple[Path, str, bool]]:
+    out = leave_out.resolve() if leave_out else None
+    for path in paths:
+        if not path.is_dir():
+            yield path, path.name, True
+            continue
+        root = path.resolve().name
+        for folder, folders, files in os.walk(path):
+            folders[:] = sorted(f for f in folders if out is None or (Path(folder) / f).resolve() != out)
+            for file in sorted(files):
+                at = Path(folder) / file
+                yield at, f"{root}/{at.relative_to(path).as_posix()}", False
+
+
+def _open(number: int, path: Path, name: str, size: int) -> Source | str:
+    """The source, or in words why it is none."""
+    where = evtx.layout(path)
+    if where is not None:
+        return Source(number, path, name, "evtx", size, where)
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    if not start:
+        return "it is empty"
+    if nxlog.recognizes(start):
+        return Source(number, path, name, "nxlog", size)
+    if start.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")):
+        return "it is an archive: unpack it and give the folder"
+    if path.suffix.lower() == ".evtx":
+        return "it is named .evtx but does not begin as an EVTX file does"
+    return "its form is not known; read are EVTX files and NXLog JSON lines"
+
+
+def pieces(source: Source) -> list[Range]:
+    """The ranges a source is read in."""
+    if source.layout is not None:
+        step, total = PIECE_BYTES // evtx.CHUNK_SIZE, source.layout.chunks
+    else:
+        step, total = PIECE_BYTES, source.size_bytes
+    return [
+        Range(source.number, str(source.path), source.form, first, min(step, total - first))
+        for first in range(0, total, step)
+    ]

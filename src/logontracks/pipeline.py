@@ -1,0 +1,241 @@
+"""The whole program on one screen: sources are read, normalized, merged into the case, committed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from logontracks import progress, schema
+from logontracks.case import Case, File, Manifest, SourceEntry, Writer, writing
+from logontracks.errors import SourceError
+from logontracks.merge import Staged, merge
+from logontracks.pool import Result, read_all
+from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an ingest did. Sizes in bytes, times in seconds."""
+
+    files: int
+    known: int  # files that were in the case already
+    not_logs: int  # files in folders that hold no log we read
+    records: int
+    kept: int
+    duplicates: int
+    problems: int  # losses and doubts
+    bytes: int
+    seconds: float
+
+
+def ingest(
+    paths: Sequence[Path],
+    case: Path,
+    *,
+    jobs: int | None = None,
+    activity: bool = True,
+    source_tz: str | None = None,
+    patience: float = 1.0,
+    watcher: progress.Watcher = progress.SILENT,
+) -> Summary:
+    """Read files and folders into a case. What is in it already, and copies of records, add nothing.
+
+    Raises SourceError when nothing in `paths` can be read, CaseError when the case cannot be written.
+    """
+    begun = time.monotonic()
+    jobs = jobs or os.cpu_count() or 1
+    found = list(find(paths, leave_out=case))
+    rejected = [each for each in found if isinstance(each, Rejected)]
+    sources = [each for each in found if isinstance(each, Source)]
+    if not sources:
+        named = [f"{each.name}: {each.problem.what}" for each in rejected if each.asked][:3]
+        raise SourceError(
+            "nothing to read" + (": " + "; ".join(named) if named else f" in {', '.join(map(str, paths))}"),
+            "give EVTX files, NXLog JSON lines, or a folder that holds some",
+        )
+    with writing(case) as writer:
+        new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz)
+        watcher.start(sum(source.size_bytes for source in new), len(new))
+        with ThreadPoolExecutor(max_workers=1) as hasher:
+            hashes = {s.number: hasher.submit(_sha256, s.path) for s in new if s.number not in sha256}
+            result = read_all(
+                _tasks(new),
+                staging=writer.staging,
+                jobs=jobs,
+                activity=activity,
+                source_tz=source_tz,
+                patience=patience,
+                on_progress=_safely(watcher),
+            )
+            sha256 |= {number: future.result() for number, future in hashes.items()}
+        watcher.phase("sorting and writing")
+        lost = _finish(writer, new, sha256, result, rejected, jobs=jobs, activity=activity, source_tz=source_tz)
+    watcher.finish()
+    return Summary(
+        files=len(new),
+        known=len(sources) - len(new),
+        not_logs=sum(not each.asked for each in rejected),
+        records=sum(result.records.values()),
+        kept=result.rows,
+        duplicates=_duplicates(case, {sha256[source.number] for source in new}),
+        problems=lost,
+        bytes=sum(source.size_bytes for source in new),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _duplicates(case: Path, read: set[str]) -> int:
+    """How many kept records of these sources were copies of others."""
+    entries = Case(case).connect().sql("SELECT sha256, duplicates FROM sources").fetchall()
+    return sum(int(copies) for sha256, copies in entries if sha256 in read)
+
+
+def _not_yet_read(
+    sources: list[Source], manifest: Manifest, *, activity: bool, source_tz: str | None
+) -> tuple[list[Source], dict[int, str]]:
+    """The sources that would add something, and the hashes worked out on the way: only files of equal size need one."""
+    known = {entry.sha256: entry for entry in manifest.sources}
+    sizes = Counter(source.size_bytes for source in sources)
+    sizes.update({entry.size_bytes for entry in manifest.sources})
+    sha256: dict[int, str] = {}
+    new: list[Source] = []
+    seen: set[str] = set()
+    for source in sources:
+        if sizes[source.size_bytes] > 1:
+            digest = sha256[source.number] = _sha256(source.path)
+            entry = known.get(digest)
+            if digest in seen or (entry and entry.covers(activity=activity, source_tz=source_tz)):
+                continue
+            seen.add(digest)
+        new.append(source)
+    return new, sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tasks(sources: list[Source]) -> list[list[Range]]:
+    """Ranges in groups of about one range's size: large sources first, small ones together."""
+    ranges = [(part, source) for source in sources for part in pieces(source)]
+    ranges.sort(key=lambda each: (-min(each[1].size_bytes, PIECE_BYTES), each[0].source, each[0].first))
+    tasks: list[list[Range]] = []
+    size = PIECE_BYTES
+    for part, source in ranges:
+        own = min(source.size_bytes, PIECE_BYTES)
+        if size + own > PIECE_BYTES:
+            tasks.append([])
+            size = 0
+        tasks[-1].append(part)
+        size += own
+    return tasks
+
+
+def _safely(watcher: progress.Watcher) -> Callable[[int, int], None]:
+    lock = Lock()
+
+    def advance(size: int, records: int) -> None:
+        with lock:
+            watcher.advance(size, records)
+
+    return advance
+
+
+def _finish(
+    writer: Writer,
+    sources: list[Source],
+    sha256: dict[int, str],
+    result: Result,
+    rejected: list[Rejected],
+    *,
+    jobs: int,
+    activity: bool,
+    source_tz: str | None,
+) -> int:
+    """Merge what is staged, write the problems, commit. Returns how many problems are losses or doubts."""
+    manifest = writer.manifest
+    problems = _problems(sources, sha256, result, rejected)
+    lost = sum(row["kind"] != "skipped" for row in problems)
+    again = {entry.sha256 for entry in manifest.sources} & {sha256[source.number] for source in sources}
+
+    def staged(name: str) -> list[Path]:
+        found = (writer.staging / f"{name}-{task}.parquet" for task in sorted(result.tasks))
+        return [path for path in found if path.exists()]
+
+    files = Staged(staged("events"), staged("runs"), staged("counts"), sha256, {s.number: s.form for s in sources})
+    merged = merge(writer, files, without=again, jobs=jobs)
+    entries = {entry.sha256: entry for entry in manifest.sources}
+    for source in sources:
+        entries[sha256[source.number]] = SourceEntry(
+            sha256=sha256[source.number],
+            name=source.name,
+            size_bytes=source.size_bytes,
+            form=source.form,
+            records=result.records.get(source.number, 0),
+            activity=activity,
+            source_tz=source_tz,
+        )
+    changed = replace(
+        manifest,
+        sources=tuple(entries.values()),
+        events=tuple(f for f in manifest.events if f.path not in merged.replaced) + tuple(merged.events),
+        extents=tuple(merged.extents),
+        event_counts=tuple(merged.event_counts),
+        problems=tuple(_write_problems(writer, problems, again)),
+    )
+    if changed != manifest or not manifest.sources:
+        writer.commit(changed)
+    return lost
+
+
+def _problems(
+    sources: list[Source], sha256: dict[int, str], result: Result, rejected: list[Rejected]
+) -> list[dict[str, object]]:
+    """Rows of the table `problems`. Files in a folder that are no logs are no problem, unless their names say so."""
+    rows: list[dict[str, object]] = []
+    for source in sources:
+        header = source.layout.problem if source.layout else None
+        found = [*([header] if header else []), *result.problems.get(source.number, [])]
+        for problem in dict.fromkeys(found):  # each range of a skipped log says so
+            rows.append({"source_sha256": sha256[source.number], "source": source.name, **problem.as_dict()})
+    for each in rejected:
+        if each.asked or each.name.lower().endswith((".evtx", ".evt")):
+            rows.append({"source_sha256": None, "source": each.name, **each.problem.as_dict()})
+    return rows
+
+
+def _write_problems(writer: Writer, rows: list[dict[str, object]], again: set[str]) -> list[File]:
+    """All problems of the case as one file, each once."""
+    fields = [(column.name, pa.int64() if column.type == "BIGINT" else pa.string()) for column in schema.PROBLEMS]
+    table = pa.Table.from_pylist(rows, schema=pa.schema(fields))
+    for file in writer.manifest.problems:
+        old = pq.read_table(writer.folder / file.path, schema=table.schema)
+        table = pa.concat_tables(
+            [old.filter(pc.invert(pc.is_in(old["source_sha256"], pa.array(sorted(again), pa.string())))), table]
+        )
+    if not len(table):
+        return []
+    table = (
+        table.group_by(table.column_names, use_threads=False)
+        .aggregate([])
+        .sort_by([(n, "ascending") for n, _ in fields])
+    )
+    path = writer.staging / "problems.parquet"
+    pq.write_table(table, path, compression="zstd")
+    to = f"problems/{_sha256(path)[:24]}.parquet"
+    if (writer.folder / to).exists():
+        return [File(to, len(table))]
+    writer.add(path, to)
+    return [File(to, len(table))]

@@ -1,0 +1,225 @@
+"""Worker processes: hands out ranges, survives workers that die, and narrows down what killed them.
+
+A range on which a worker died is read again carefully, chunk by chunk; the worker says each chunk before it begins,
+so the next death names its chunk. That chunk becomes a problem, and what is before and behind it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Condition, Thread, current_thread
+from typing import Any
+
+from logontracks.sources import Range
+from logontracks.sources.envelope import Problem
+from logontracks.sources.evtx import CHUNK_SIZE
+
+MIN_TEXT = 1 << 20  # bytes of a text file that are given up together
+
+
+@dataclass(slots=True)
+class Result:
+    """What all workers read. `records` and `problems` are by number of the source."""
+
+    tasks: list[int] = field(default_factory=list)  # whose staged files are complete
+    rows: int = 0
+    records: dict[int, int] = field(default_factory=dict)
+    problems: dict[int, list[Problem]] = field(default_factory=dict)
+
+
+def read_all(
+    tasks: Sequence[list[Range]],
+    *,
+    staging: Path,
+    jobs: int,
+    activity: bool,
+    source_tz: str | None,
+    patience: float = 1.0,
+    on_progress: Callable[[int, int], None] = lambda size, records: None,
+) -> Result:
+    """Read all ranges with so many workers; what they find lies in `staging` afterwards.
+
+    `on_progress` gets bytes and records of each finished task, from any thread. Raises RuntimeError with the worker's
+    traceback when a worker has a bug.
+    """
+    options = {"staging": str(staging), "activity": activity, "source_tz": source_tz, "patience": patience}
+    pool = _Pool(tasks, json.dumps(options), staging / "workers.log", on_progress)
+    pool.run(max(1, min(jobs, len(tasks))))
+    return pool.result
+
+
+class _Pool:
+    def __init__(
+        self, tasks: Sequence[list[Range]], options: str, log: Path, on_progress: Callable[[int, int], None]
+    ) -> None:
+        self.result = Result()
+        self._options = options
+        self._log = log
+        self._on_progress = on_progress
+        self._waiting: deque[list[Range]] = deque(tasks)
+        self._unfinished = len(tasks)
+        self._next_id = 0
+        self._failure: str | None = None
+        self._changed = Condition()
+        self._processes: dict[Thread, subprocess.Popen[str]] = {}
+
+    def run(self, jobs: int) -> None:
+        threads = [Thread(target=self._serve, daemon=True) for _ in range(jobs)]
+        for thread in threads:
+            thread.start()
+        try:
+            with self._changed:
+                while self._unfinished and self._failure is None:
+                    self._changed.wait(1.0)
+        finally:
+            with self._changed:
+                self._unfinished = 0
+                self._changed.notify_all()
+            for process in list(self._processes.values()):
+                if self._failure is not None or sys.exc_info()[0] is not None:
+                    process.kill()
+                elif process.stdin:
+                    process.stdin.close()
+            for thread in threads:
+                thread.join(timeout=10)
+        if self._failure is not None:
+            raise RuntimeError(self._failure)
+
+    def _serve(self) -> None:
+        """One thread drives one worker process, and starts another when it dies."""
+        process: subprocess.Popen[str] | None = None
+        while (task := self._take()) is not None:
+            if process is None:
+                process = self._start()
+            if process is None:
+                return
+            answer, at = _ask(process, *task)
+            if answer is None:
+                process.kill()
+                process.wait()
+                self._died(task[1], at)
+                process = None
+            elif "bug" in answer:
+                self._fail(answer["bug"])
+            else:
+                self._done(*task, answer)
+        if process is not None:
+            if process.stdin:
+                process.stdin.close()
+            process.wait()
+
+    def _start(self) -> subprocess.Popen[str] | None:
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "logontracks.worker", self._options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+            )
+        with self._changed:
+            self._processes[current_thread()] = process
+        if process.stdout is None or "ready" not in process.stdout.readline():
+            with self._changed:
+                stopped = not self._unfinished
+            if not stopped:
+                self._fail("a worker process could not start:\n" + self._log.read_text(errors="replace")[-4000:])
+            return None
+        return process
+
+    def _take(self) -> tuple[int, list[Range]] | None:
+        with self._changed:
+            while self._unfinished and not self._waiting:
+                self._changed.wait()
+            if not self._unfinished:
+                return None
+            self._next_id += 1
+            return self._next_id, self._waiting.popleft()
+
+    def _done(self, task: int, ranges: list[Range], answer: dict[str, Any]) -> None:
+        records = {int(source): count for source, count in answer["records"].items()}
+        again = [Range(**part) for part in answer["again"]]
+        with self._changed:
+            self.result.tasks.append(task)
+            self.result.rows += answer["rows"]
+            for source, count in records.items():
+                self.result.records[source] = self.result.records.get(source, 0) + count
+            for source, problems in answer["problems"].items():
+                self.result.problems.setdefault(int(source), []).extend(Problem(**problem) for problem in problems)
+            self._finish([[part] for part in again])
+        size = sum(_size(part) for part in ranges) - sum(_size(part) for part in again)
+        self._on_progress(size, sum(records.values()))
+
+    def _died(self, ranges: list[Range], at: int | None) -> None:
+        follow: list[list[Range]] = []
+        if len(ranges) > 1:
+            follow = [[part] for part in ranges]
+        elif not ranges[0].careful and ranges[0].form == "evtx":
+            follow = [[part] for part in ranges[0].split(1)]
+        else:
+            follow = [[part] for part in self._give_up(ranges[0], at)]
+        with self._changed:
+            self._finish(follow)
+
+    def _give_up(self, part: Range, at: int | None) -> list[Range]:
+        """Note as a problem what cannot be read; what is around it."""
+        if part.form == "evtx" and (at is not None or part.count == 1):
+            chunk = part.first if at is None else at
+            what = "reading it did not end, or ended the reader: the chunk is damaged and was left out"
+            self._note(part.source, Problem(f"chunk {chunk}", "lost", what))
+            before = Range(part.source, part.path, part.form, part.first, chunk - part.first, careful=True)
+            behind = Range(
+                part.source, part.path, part.form, chunk + 1, part.first + part.count - chunk - 1, careful=True
+            )
+            return [rest for rest in (before, behind) if rest.count > 0]
+        if part.form != "evtx" and part.count <= MIN_TEXT:
+            what = f"reading {part.count} bytes from there did not end, or ended the reader: they were left out"
+            self._note(part.source, Problem(f"byte {part.first}", "lost", what))
+            return []
+        return part.split(2)
+
+    def _note(self, source: int, problem: Problem) -> None:
+        with self._changed:
+            self.result.problems.setdefault(source, []).append(problem)
+
+    def _finish(self, follow: list[list[Range]]) -> None:
+        self._waiting.extend(follow)
+        self._unfinished += len(follow) - 1
+        self._changed.notify_all()
+
+    def _fail(self, what: str) -> None:
+        with self._changed:
+            self._failure = what
+            self._unfinished = 0
+            self._changed.notify_all()
+
+
+def _ask(process: subprocess.Popen[str], task: int, ranges: list[Range]) -> tuple[dict[str, Any] | None, int | None]:
+    """The worker's answer, or None when it died; and the chunk it was at."""
+    at: int | None = None
+    message = {"id": task, "ranges": [{name: getattr(part, name) for name in part.__slots__} for part in ranges]}
+    try:
+        if process.stdin is None or process.stdout is None:
+            return None, None
+        process.stdin.write(json.dumps(message) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            answer: dict[str, Any] = json.loads(line)
+            if "at" in answer:
+                at = answer["at"]
+            else:
+                return answer, at
+    except (OSError, ValueError):
+        pass  # it died while we talked
+    return None, at
+
+
+def _size(part: Range) -> int:
+    return part.count * (CHUNK_SIZE if part.form == "evtx" else 1)

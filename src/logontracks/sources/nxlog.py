@@ -1,0 +1,3 @@
+"""Being written."""
+def recognizes(start: bytes) -> bool:
+    return False

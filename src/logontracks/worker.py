@@ -1,0 +1,203 @@
+"""A worker process: reads ranges of sources and writes staged rows. Started by pool.py as `python -m logontracks.worker`.
+
+It gets one task a line on stdin and answers with lines on stdout, all of them JSON. While it reads foreign bytes a
+timer runs that ends the whole process: the `evtx` wheel can spin for ever and hears no signal. The timer also ends a
+worker whose parent is gone.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import json
+import os
+import signal
+import sys
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from logontracks.normalize import Normalizer
+from logontracks.sources import Range, evtx, nxlog
+from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_table
+from logontracks.sources.evtx_text import Common, NotCleanError
+
+SECONDS_A_CHUNK = 5.0  # a chunk takes a millisecond
+SECONDS_A_RANGE = 8.0  # and half a second for each MiB
+
+
+class Worker:
+    """What a worker keeps between tasks."""
+
+    def __init__(self, staging: Path, *, activity: bool, source_tz: str | None, patience: float) -> None:
+        self._staging = staging
+        self._activity = activity
+        self._source_tz = ZoneInfo(source_tz) if source_tz else None
+        self._patience = patience
+        self._common = Common(activity=activity)
+        self._normalizer = Normalizer()
+        self._null = open(os.devnull, "wb")  # noqa: SIM115, PTH123 - the timer writes there as long as we live
+
+    def run(self, task: int, ranges: list[Range]) -> dict[str, Any]:
+        """Read the ranges and stage their rows; the answer says what there was."""
+        if self._common.full():
+            self._common = Common(activity=self._activity)
+        rows: dict[Kind, list[Row]] = defaultdict(list)
+        tables: list[tuple[Kind, pa.Table]] = []
+        extents: dict[int, Extents] = defaultdict(Extents)
+        problems: dict[int, list[Problem]] = defaultdict(list)
+        records: dict[int, int] = defaultdict(int)
+        again: list[dict[str, Any]] = []
+        for part in ranges:
+            try:
+                if part.form == "evtx":
+                    piece = self._read_evtx(part)
+                    for kind, found in piece.rows.items():
+                        rows[kind].extend(found)
+                else:
+                    with self._timer(self._range_seconds(part)):
+                        lines = nxlog.read(
+                            Path(part.path),
+                            part.source,
+                            part.first,
+                            part.first + part.count,
+                            activity=self._activity,
+                            source_tz=self._source_tz,
+                        )
+                    tables.extend(lines.parts)
+                    piece = lines
+            except NotCleanError:
+                again.append(_as_dict(Range(part.source, part.path, part.form, part.first, part.count, careful=True)))
+                continue
+            extents[part.source].add(piece.extents)
+            problems[part.source].extend(piece.problems)
+            records[part.source] += piece.records
+        tables.extend((kind, to_table(found, self._common.heads, self._common.tails)) for kind, found in rows.items())
+        rows.clear()
+        staged, bad = self._normalizer.rows(tables)
+        for source in {source for source, _ in bad}:
+            lost = sum(1 for each, _ in bad if each == source)
+            problems[source].append(Problem("", "lost", f"{lost} records whose fields are no text", lost))
+        if len(staged):
+            path = self._staging / f"events-{task}.parquet"
+            pq.write_table(staged.unify_dictionaries(), path, compression="lz4", row_group_size=30_720)
+        _write_extents(self._staging, task, extents)
+        return {
+            "done": task,
+            "rows": len(staged),
+            "records": dict(records),
+            "problems": {source: [problem.as_dict() for problem in found] for source, found in problems.items()},
+            "again": again,
+        }
+
+    def _read_evtx(self, part: Range) -> Any:
+        path = Path(part.path)
+        where = evtx.layout(path)
+        if where is None:
+            raise NotCleanError("it is no EVTX file any more")
+        if not part.careful:
+            with self._timer(self._range_seconds(part)):
+                return evtx.read(self._common, part.source, path, where, part.first, part.count)
+        try:
+            return evtx.read_carefully(
+                self._common, part.source, path, where, part.first, part.count, at_chunk=self._begin_chunk
+            )
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _begin_chunk(self, chunk: int) -> None:
+        say({"at": chunk})
+        faulthandler.dump_traceback_later(SECONDS_A_CHUNK * self._patience, exit=True, file=self._null)
+
+    def _range_seconds(self, part: Range) -> float:
+        size = part.count * (evtx.CHUNK_SIZE if part.form == "evtx" else 1)
+        return (SECONDS_A_RANGE + size / (2 << 20)) * self._patience
+
+    @contextmanager
+    def _timer(self, seconds: float) -> Iterator[None]:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self._null)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+RUNS = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("computer", pa.string()),
+        ("channel", pa.string()),
+        ("first_record_id", pa.int64()),
+        ("last_record_id", pa.int64()),
+        ("records", pa.int64()),
+        ("first_time", pa.string()),
+        ("last_time", pa.string()),
+    ]
+)
+COUNTS = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("computer", pa.string()),
+        ("channel", pa.string()),
+        ("provider", pa.string()),
+        ("event_id", pa.int32()),
+        ("day", pa.string()),
+        ("records", pa.int64()),
+        ("kept", pa.int64()),
+    ]
+)
+
+
+def _write_extents(staging: Path, task: int, extents: dict[int, Extents]) -> None:
+    runs = [
+        (source, r.computer, r.channel, r.first_id, r.last_id, r.records, r.first_time, r.last_time)
+        for source, extent in extents.items()
+        for r in extent.runs
+    ]
+    counts = [(source, *key, *numbers) for source, extent in extents.items() for key, numbers in extent.counts.items()]
+    for name, schema, found in (("runs", RUNS, runs), ("counts", COUNTS, counts)):
+        if found:
+            columns = zip(*found, strict=True)
+            table = pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+            pq.write_table(table, staging / f"{name}-{task}.parquet", compression="lz4")
+
+
+def _as_dict(part: Range) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__slots__}
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    gc.disable()  # records make no cycles, and there are millions
+    options = json.loads(sys.argv[1])
+    worker = Worker(
+        Path(options["staging"]),
+        activity=options["activity"],
+        source_tz=options["source_tz"],
+        patience=options["patience"],
+    )
+    say({"ready": True})
+    for line in sys.stdin:
+        task = json.loads(line)
+        try:
+            answer = worker.run(task["id"], [Range(**part) for part in task["ranges"]])
+        except Exception:  # noqa: BLE001 - the rim of this process: the parent raises it again
+            answer = {"bug": traceback.format_exc()}
+        say(answer)
+        gc.collect()
+
+
+if __name__ == "__main__":
+    main()

@@ -32,13 +32,12 @@ _RICHNESS = " + ".join(f"({name} IS NOT NULL)::INTEGER" for name in _COLUMNS if 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What lies in the staging folder after reading. `sha256` by number of the source."""
+    """What lies in the staging folder after reading. `names` has hash and form of a source by its number."""
 
     events: list[Path]
     runs: list[Path]
     counts: list[Path]
-    sha256: dict[int, str]
-    form: dict[int, str]
+    names: dict[int, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _extents(
             connection.execute(f"COPY (FROM ({query}) ORDER BY ALL) TO {target} (FORMAT parquet, COMPRESSION zstd)")
             rows = connection.execute(f"SELECT COUNT(*) FROM read_parquet({target})").fetchall()[0][0]
             if rows:
-                to = f"{name}/{_name([*staged.sha256.values(), str(bool(without))])}.parquet"
+                to = f"{name}/{_name([*(sha for sha, _ in staged.names.values()), str(bool(without))])}.parquet"
                 writer.add(path, to)
                 files_now.append(File(to, rows))
         made.append(files_now)

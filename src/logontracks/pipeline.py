@@ -174,7 +174,8 @@ def _finish(
         found = (writer.staging / f"{name}-{task}.parquet" for task in sorted(result.tasks))
         return [path for path in found if path.exists()]
 
-    files = Staged(staged("events"), staged("runs"), staged("counts"), sha256, {s.number: s.form for s in sources})
+    names = {source.number: (sha256[source.number], source.form) for source in sources}
+    files = Staged(staged("events"), staged("runs"), staged("counts"), names)
     merged = merge(writer, files, without=again, jobs=jobs)
     entries = {entry.sha256: entry for entry in manifest.sources}
     for source in sources:

@@ -46,7 +46,7 @@ def read_all(
     """Read all ranges with so many workers; what they find lies in `staging` afterwards.
 
     `on_progress` gets bytes and records of each finished task, from any thread. Raises RuntimeError with the worker's
-    traceback when a worker has a bug.
+    traceback when a worker has a bug, and OSError when the disk refuses what a worker writes.
     """
     options = {"staging": str(staging), "activity": activity, "source_tz": source_tz, "patience": patience}
     pool = _Pool(tasks, json.dumps(options), staging / "workers.log", on_progress)
@@ -65,7 +65,7 @@ class _Pool:
         self._waiting: deque[list[Range]] = deque(tasks)
         self._unfinished = len(tasks)
         self._next_id = 0
-        self._failure: str | None = None
+        self._failure: Exception | None = None
         self._changed = Condition()
         self._processes: dict[Thread, subprocess.Popen[str]] = {}
 
@@ -89,7 +89,7 @@ class _Pool:
             for thread in threads:
                 thread.join(timeout=10)
         if self._failure is not None:
-            raise RuntimeError(self._failure)
+            raise self._failure
 
     def _serve(self) -> None:
         """One thread drives one worker process, and starts another when it dies."""
@@ -106,7 +106,9 @@ class _Pool:
                 self._died(task[1], at)
                 process = None
             elif "bug" in answer:
-                self._fail(answer["bug"])
+                self._fail(RuntimeError(answer["bug"]))
+            elif "refused" in answer:
+                self._fail(OSError(*answer["refused"]))
             else:
                 self._done(*task, answer)
         if process is not None:
@@ -130,7 +132,8 @@ class _Pool:
             with self._changed:
                 stopped = not self._unfinished
             if not stopped:
-                self._fail("a worker process could not start:\n" + self._log.read_text(errors="replace")[-4000:])
+                why = self._log.read_text(errors="replace")[-4000:]
+                self._fail(RuntimeError(f"a worker process could not start:\n{why}"))
             return None
         return process
 
@@ -194,7 +197,7 @@ class _Pool:
         self._unfinished += len(follow) - 1
         self._changed.notify_all()
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: Exception) -> None:
         with self._changed:
             self._failure = what
             self._unfinished = 0

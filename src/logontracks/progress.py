@@ -1,10 +1,16 @@
 """Being written."""
+
 from collections.abc import Callable
+
 Advance = Callable[[int, int], None]
+
+
 class Watcher:
     def start(self, total_bytes: int, files: int) -> None: ...
     def advance(self, size: int, records: int) -> None: ...
     def phase(self, text: str) -> None: ...
     def note(self, text: str) -> None: ...
     def finish(self) -> None: ...
+
+
 SILENT = Watcher()

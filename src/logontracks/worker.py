@@ -193,6 +193,8 @@ def main() -> None:
         task = json.loads(line)
         try:
             answer = worker.run(task["id"], [Range(**part) for part in task["ranges"]])
+        except OSError as error:
+            answer = {"refused": [error.errno, error.strerror or str(error)]}
         except Exception:  # noqa: BLE001 - the rim of this process: the parent raises it again
             answer = {"bug": traceback.format_exc()}
         say(answer)

@@ -72,9 +72,7 @@ def merge(
     What the case says of the extents of the sources `without` is left out: they were read again.
     """
     connection = connect(threads=jobs, memory=MEMORY, spill=writer.staging / "spill")
-    mapping = ", ".join(
-        f"({number}, {literal(sha)}, {literal(staged.form[number])})" for number, sha in staged.sha256.items()
-    )
+    mapping = ", ".join(f"({number}, {literal(sha)}, {literal(form)})" for number, (sha, form) in staged.names.items())
     connection.execute("CREATE TABLE source_names (source INTEGER, source_sha256 VARCHAR, form VARCHAR)")
     if mapping:
         connection.execute(f"INSERT INTO source_names VALUES {mapping}")

@@ -92,6 +92,18 @@ def events() -> Mapping[tuple[str, int], Event]:
     return MappingProxyType({(event.provider.lower(), event.event_id): event for event in rows})
 
 
+def keep(provider: str, event_id: int) -> Keep:
+    """What to do with a record of this kind; one we do not know is kept like ACTIVITY."""
+    event = events().get((provider.lower(), event_id))
+    return event.keep if event else Keep.ACTIVITY
+
+
+@cache
+def reserved_logon_ids() -> frozenset[int]:
+    """Logon ids that stand for no session of anyone: 0, and those that Windows keeps for itself."""
+    return frozenset(int(row["logon_id"], 16) for row in table("reserved_logon_ids"))
+
+
 @cache
 def channels() -> frozenset[str]:
     """Channels, in lower case, that hold an event worth keeping, and the one that forwarded events arrive in."""

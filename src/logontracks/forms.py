@@ -1,12 +1,13 @@
 """The normal forms: one function for each schema.Form, from a field's text to a column's value.
 
-In every form surrounding blanks go, and a text that is empty or a lone `-` is None. The functions get each distinct
-value of a batch once, so they may be plain; none of them raises, whatever a log holds.
+In every form surrounding blanks go, and a text that is empty, a lone `-` or the `(NULL)` of NTLM records is None. The
+functions get each distinct value of a batch once, so they may be plain; none of them raises, whatever a log holds.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +16,12 @@ import pyarrow as pa
 
 from logontracks.schema import Form
 
-_NONE = {"", "-"}
+_NONE = {"", "-", "(NULL)"}
 _BLANKS = re.compile(r"[\s%{}]+")
 _V4 = re.compile(r"(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?::\d{1,5})?")
 _V6 = re.compile(r"\[?([0-9a-f:.]*:[0-9a-f:.]*)(?:%\w+)?(?:\](?::\d{1,5})?)?")
+_SERVICE = re.compile(r"[^/]+/([^/]+)(?:/.*)?")
+_WSMAN = re.compile(r"(?:https?://)?([^/]+)/wsman(?:[?/].*)?", re.IGNORECASE)
 _PORT_BEHIND = re.compile(r"(?:^[^:]*|\]):(\d{1,5})$")
 _LEVELS = {
     "%%1831": "anonymous",
@@ -57,8 +60,10 @@ def integer(value: str) -> int | None:
     try:
         number = int(value, 16) if value[:2] in {"0x", "0X"} else int(value)
     except ValueError:
-        plain = value.strip()
-        return integer(plain) if plain != value else None
+        plain = text(value)
+        return integer(plain) if plain and plain != value else None
+    if "_" in value:  # Python's own spelling
+        return None
     if number >= 1 << 63:
         number -= 1 << 64
     return number if -(1 << 63) <= number < 1 << 63 else None
@@ -89,7 +94,10 @@ def address(value: str) -> str | None:
     if plain is None:
         return None
     folded = plain.lower()
-    found = _V4.fullmatch(folded) or _V6.fullmatch(folded)
+    found = _V4.fullmatch(folded)
+    if found is None:
+        found = _V6.fullmatch(folded)
+        found = found and (_V4.fullmatch(found[1]) or found)
     return found[1] if found else plain
 
 
@@ -111,19 +119,56 @@ def time(value: str) -> datetime | None:
     """ISO 8601 with a zone, to UTC; a time without a zone is not guessed at."""
     try:
         moment = datetime.fromisoformat(value.strip())
-    except ValueError:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else None
+
+
+def unexpected_stop(value: str) -> datetime | None:
+    """The second SYSTEMTIME in the Binary of a 6008, as hex: when the host was last alive before a crash, in UTC.
+
+    The first one is the same in the host's zone, as are the texts of the record. Seen in all 3 real records at hand,
+    where it agrees with the records before and after the crash.
+    """
+    try:
+        year, month, _, day, hour, minute, second, milli = struct.unpack_from("<8H", bytes.fromhex(value), 16)
+        return datetime(year, month, day, hour, minute, second, milli * 1000)  # noqa: DTZ001 - UTC without saying so
+    except (ValueError, struct.error):
+        return None
+
+
+def _account(value: str) -> tuple[str, str]:
+    """Domain and name of DOMAIN\\name or name@REALM; a name may hold an @ itself, and never a slash."""
+    domain, backslash, name = value.partition("\\")
+    if backslash:
+        return domain, name
+    name, at, domain = value.rpartition("@")
+    if "/" in value:
+        return "", ""
+    return (domain, name) if at else ("", value)
 
 
 def account_name(value: str) -> str | None:
-    domain, backslash, name = value.partition("\\")
-    return text(name if backslash else value.partition("@")[0])
+    return text(_account(value)[1])
 
 
 def account_domain(value: str) -> str | None:
-    domain, backslash, _ = value.partition("\\")
-    return text(domain if backslash else value.partition("@")[2])
+    return text(_account(value)[0])
+
+
+def realm(value: str) -> str | None:
+    service, _, realm = value.strip().partition("/")
+    return text(realm) if service.lower() == "krbtgt" else None
+
+
+def server(value: str) -> str | None:
+    """The host of a service principal name (service/host:port/domain), of a WinRM connection or of a plain name."""
+    plain = text(value)
+    if plain is None:
+        return None
+    found = _WSMAN.fullmatch(plain) or _SERVICE.fullmatch(plain)
+    host = found[1] if found else plain
+    return text(host.partition(":")[0] if host.count(":") == 1 else host)
 
 
 FORMS: dict[Form, tuple[Callable[[str], Any], pa.DataType]] = {
@@ -142,4 +187,7 @@ FORMS: dict[Form, tuple[Callable[[str], Any], pa.DataType]] = {
     Form.TIME: (time, pa.timestamp("us")),
     Form.ACCOUNT_NAME: (account_name, pa.string()),
     Form.ACCOUNT_DOMAIN: (account_domain, pa.string()),
+    Form.REALM: (realm, pa.string()),
+    Form.SERVER: (server, pa.string()),
+    Form.UNEXPECTED_STOP: (unexpected_stop, pa.timestamp("us")),
 }

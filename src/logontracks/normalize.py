@@ -1,7 +1,8 @@
 """Envelopes to rows of the events table, as data/columns.csv says: which field of which event becomes which column.
 
-A rule for one event hides the rules for any event that name the same field, and where several fields feed one column
-the narrower rule is asked first. DuckDB takes the wanted fields out of the JSON, Arrow finds their distinct values,
+A rule for one event hides the rules for any event that name the same field; one without a column says that the field
+stays in `data`. Where several fields feed one column the narrower rule is asked first, then the one further up in the
+file. DuckDB takes the wanted fields out of the JSON, Arrow finds their distinct values,
 and forms.py turns each of those once into the column's value; no loop runs over records. Doing the normal forms in
 SQL as well was measured and took three times as long, most of it for planning the statements.
 """
@@ -54,7 +55,10 @@ STAGED = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One field of an event feeds one column. `provider` and `event_id` are empty where any event is meant."""
+    """One field of an event feeds one column, or with an empty `column` none: it stays in `data`.
+
+    `provider` and `event_id` are empty where any event is meant.
+    """
 
     provider: str
     event_id: int | None
@@ -72,12 +76,16 @@ def rules() -> tuple[Rule, ...]:
     """data/columns.csv. Raises ValueError on a column or form that the schema does not have."""
     found = []
     for row in catalogue.table("columns"):
-        column = schema.BY_NAME.get(row["column"])
-        if column is None or column.form is None:
+        form: Form | None = Form.TEXT
+        if row["column"]:
+            column = schema.BY_NAME.get(row["column"])
+            form = column.form if column else None
+        if form is None:
             raise ValueError(f"columns.csv: {row['column']!r} is no column that a field can fill")
+        if row["form"]:
+            form = Form(row["form"])
         event_id = int(row["event_id"]) if row["event_id"] else None
-        form = Form(row["form"]) if row["form"] else column.form
-        found.append(Rule(row["provider"].lower(), event_id, row["field"], column.name, form))
+        found.append(Rule(row["provider"].lower(), event_id, row["field"], row["column"], form))
     return tuple(found)
 
 
@@ -92,20 +100,21 @@ def known_fields() -> dict[Kind, frozenset[str]]:
 
 @cache
 def rules_of(kind: Kind) -> tuple[Rule, ...]:
-    """The rules for one kind of event, narrower ones first, for the fields that any version of it has.
+    """The rules that fill columns from one kind of event, in the order they are asked: narrower ones first.
 
-    A kind whose fields the catalogue does not know gets every rule that may apply to it.
+    Wider rules apply to the fields that any version of the kind has in the catalogue, and all of them to a kind whose
+    fields it does not know.
     """
     known = known_fields().get(kind)
     by_field: dict[str, list[Rule]] = {}
     for rule in rules():
         applies = rule.provider in {"", kind.provider} and rule.event_id in {None, kind.event_id}
-        if applies and (known is None or rule.field in known):
+        if applies and (known is None or rule.field in known or rule.event_id is not None):
             by_field.setdefault(rule.field, []).append(rule)
     chosen = []
     for candidates in by_field.values():
         narrowest = max(rule.narrowness for rule in candidates)
-        chosen.extend(rule for rule in candidates if rule.narrowness == narrowest)
+        chosen.extend(rule for rule in candidates if rule.narrowness == narrowest and rule.column)
     return tuple(sorted(chosen, key=lambda rule: -rule.narrowness))
 
 
@@ -244,7 +253,9 @@ def _columns(kind: Kind, fields: dict[str, pa.Array]) -> dict[str, pa.Array]:
     for column in schema.COLUMNS:
         of = columns.get(column.folded_from or "")
         if isinstance(of, pa.DictionaryArray):
-            columns[column.name] = dictionary(of.indices, pc.utf8_lower(of.dictionary).to_pylist(), pa.string())
+            # as computer_key is made; Arrow's utf8_lower differs in Greek and Turkish
+            lower = [value.lower() for value in of.dictionary.to_pylist()]
+            columns[column.name] = dictionary(of.indices, lower, pa.string())
     return {
         name: _plain(values) if schema.BY_NAME[name].type != "VARCHAR" else values for name, values in columns.items()
     }

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,8 +37,28 @@ class Summary:
     kept: int
     duplicates: int
     problems: int  # losses and doubts
+    hosts: int
+    first: datetime | None
+    last: datetime | None
     bytes: int
     seconds: float
+
+    def lines(self) -> list[str]:
+        """The closing sum, for people."""
+        rate = f", {self.records / self.seconds:,.0f} records/s" if self.records and self.seconds else ""
+        lines = [
+            f"Read     {self.files:,} files ({self.bytes / 1e6:,.1f} MB) in {self.seconds:.1f} s{rate}",
+            f"Records  {self.records:,} read, {self.kept:,} kept, {self.duplicates:,} of them copies",
+        ]
+        if self.known:
+            lines.append(f"Known    {self.known:,} files were in the case already")
+        if self.not_logs:
+            lines.append(f"Left     {self.not_logs:,} files that hold no log of a form we read")
+        if self.hosts and self.first and self.last:
+            lines.append(
+                f"Case     {self.hosts:,} hosts, {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC"
+            )
+        return lines
 
 
 def ingest(
@@ -88,17 +110,22 @@ def ingest(
         not_logs=sum(not each.asked for each in rejected),
         records=sum(result.records.values()),
         kept=result.rows,
-        duplicates=_duplicates(case, {sha256[source.number] for source in new}),
         problems=lost,
         bytes=sum(source.size_bytes for source in new),
         seconds=time.monotonic() - begun,
+        **_outcome(case, {sha256[source.number] for source in new}),
     )
 
 
-def _duplicates(case: Path, read: set[str]) -> int:
-    """How many kept records of these sources were copies of others."""
-    entries = Case(case).connect().sql("SELECT sha256, duplicates FROM sources").fetchall()
-    return sum(int(copies) for sha256, copies in entries if sha256 in read)
+def _outcome(case: Path, read: set[str]) -> dict[str, Any]:
+    """What the case holds now, and how many kept records of these sources were copies of others."""
+    connection = Case(case).connect()
+    entries = connection.sql("SELECT sha256, duplicates FROM sources").fetchall()
+    hosts, first, last = connection.sql(
+        "SELECT COUNT(DISTINCT computer_key), MIN(time), MAX(time) FROM events"
+    ).fetchall()[0]
+    copies = sum(int(number) for sha256, number in entries if sha256 in read)
+    return {"duplicates": copies, "hosts": hosts, "first": first, "last": last}
 
 
 def _not_yet_read(

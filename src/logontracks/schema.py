@@ -9,7 +9,7 @@ from enum import StrEnum
 class Form(StrEnum):
     """How a field's text becomes a column's value; normalize.py holds one SQL expression for each.
 
-    In every form surrounding blanks go, and an empty text or a lone `-` is NULL.
+    In every form surrounding blanks go, and an empty text, a lone `-` and the `(NULL)` of NTLM records are NULL.
     """
 
     TEXT = "text"
@@ -22,11 +22,14 @@ class Form(StrEnum):
     YES_NO = "yes_no"  # %%1842/%%1843, true/false
     PERCENT_ID = "percent_id"  # %%2313 to 2313
     TIME = "time"  # ISO text with zone to UTC
-    ACCOUNT_NAME = "account_name"  # the name of DOMAIN\name or name@REALM
-    ACCOUNT_DOMAIN = "account_domain"  # the DOMAIN of DOMAIN\name
+    ACCOUNT_NAME = "account_name"  # the name of DOMAIN\name or name@REALM; domain/Users/name is no account name: NULL
+    ACCOUNT_DOMAIN = "account_domain"  # the DOMAIN of DOMAIN\name, the REALM of name@REALM
+    REALM = "realm"  # the REALM of krbtgt/REALM
     IMPERSONATION = "impersonation"  # %%1832, %%1833, %%1840 to words
     LIST = "list"  # one entry a line to entries separated by blanks
     PORT_BEHIND = "port_behind"  # the port of address:port
+    SERVER = "server"  # the host of service/host:port, host/wsman or host
+    UNEXPECTED_STOP = "unexpected_stop"  # the UTC time in the bytes of a 6008
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("virtual_account", "BOOLEAN", "Logon of a virtual account", Form.YES_NO),
     Column("restricted_admin", "BOOLEAN", "Restricted Admin remote desktop", Form.YES_NO),
     Column("remote_credential_guard", "BOOLEAN", "Remote Credential Guard (4624 version 3)", Form.YES_NO),
-    Column("privileges", "VARCHAR", "Privileges given to the session (4672), separated by blanks", Form.LIST),
-    Column("group_sids", "VARCHAR", "Group SIDs of the session (4627, 4964), separated by blanks", Form.LIST),
+    Column("privileges", "VARCHAR", "Privileges of the session (4672), rights given or taken (4704, 4705, 4717, 4718)", Form.LIST),
+    Column("group_sids", "VARCHAR", "Group SIDs of the session (4627, 4964, LsaSrv 300), separated by blanks", Form.LIST),
     _integer("process_id", "Process that asked"),
     _text("process_name", "Its path"),
     # Where from, where to
@@ -131,13 +134,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("source_port", "INTEGER", "Client port", Form.PORT),
     _text("workstation", "Client name as the client claims it"),
     _key("workstation"),
-    _text("target_server", "Server the credentials were meant for (4648, outgoing NTLM, remote desktop client)"),
-    _text("target_info", "Its service principal name (4648)"),
-    _text("server_name", "Server that passed an NTLM logon on to the controller (8004, 4030 to 4033)"),
+    _text("target_server", "Server the credentials were meant for (4648, outgoing NTLM, clients of RDP and WinRM)"),
+    _text("target_info", "Its service principal name (4648, 5168, outgoing NTLM)"),
+    _text("server_name", "Server that passed the logon on: NTLM to the controller (8004, 4030 to 4033), VPN to NPS (6272)"),
     _text("caller_computer", "Machine that locked the account out (4740)"),
     _text("calling_station", "Station that asked a network policy server in"),
     # Result
-    _integer("status", "Result: NTSTATUS (4625, 4776) or Kerberos code (4768 to 4771)"),
+    _integer("status", "Result: NTSTATUS (4625, 4776), Kerberos code (4768 to 4771) or HRESULT (RdpCoreTS 139)"),
     _integer("sub_status", "NTSTATUS that says more (4625)"),
     Column("failure_reason", "INTEGER", "Number of the reason text (4625), 2304 to 2315", Form.PERCENT_ID),
     # Kerberos and NTLM
@@ -159,23 +162,26 @@ COLUMNS: tuple[Column, ...] = (
     _integer("terminal_session", "Number of the terminal session", "INTEGER"),
     _integer("other_terminal_session", "Session that disconnected it (39)", "INTEGER"),
     _text("session_name", "Console, RDP-Tcp#n: changes with every connection"),
-    _integer("reason_code", "Reason as a number (disconnect 40 and 103, sleep 42, clock 1, network policy)"),
+    _integer(
+        "reason_code",
+        "Reason as a number: disconnect 40, 103, 1026; shutdown 1074, 109; sleep 42; blue screen 41; clock 1; NPS",
+    ),
     # Host, clock and audit
     Column("old_time", "TIMESTAMP", "Clock before it was set", Form.TIME),
     Column("new_time", "TIMESTAMP", "Clock after it was set", Form.TIME),
     Column("boot_time", "TIMESTAMP", "Start of the system (Kernel-General 12)", Form.TIME),
-    Column("stop_time", "TIMESTAMP", "Stop of the system (Kernel-General 13)", Form.TIME),
-    _integer("uptime_s", "Seconds since the start (6013)"),
+    Column("stop_time", "TIMESTAMP", "Stop of the system (Kernel-General 13), last sign of life before a crash (6008)", Form.TIME),
+    _integer("uptime_s", "Seconds since the start (6013), from start to crash (6008)"),
     _integer("boot_type", "0 cold, 1 fast startup, 2 hibernation (Kernel-Boot 27)", "INTEGER"),
     Column("last_shutdown_good", "BOOLEAN", "The shutdown before was clean (Kernel-Boot 20)", Form.YES_NO),
-    _text("shutdown_type", "restart, power off ... in the host's language (1074)"),
+    _text("shutdown_type", "restart, power off ... in the host's language (1074); 4 shutdown, 5 restart, 6 power off (109)"),
     _integer("os_build", "Windows build (Kernel-General 12, 6009)", "INTEGER"),
     _text("dns_host_name", "DNS name given to a computer account (4741, 4742)"),
     Column("audit_subcategory", "VARCHAR", "GUID of the audit subcategory that changed (4719)", Form.GUID),
     _text("audit_changes", "What changed: %%8448 success removed, 8449 added, 8450 failure removed, 8451 added"),
     # What a session did
     _text("object_type", "Kind of object: File, Key, ..."),
-    _text("object_name", "File, process, service, task or share path that was touched"),
+    _text("object_name", "File, process, service, task, credential, log or share path that was touched"),
     _text("share_name", "Network share"),
     _integer("access_mask", "Access asked for"),
     # All of it

@@ -17,6 +17,8 @@ from typing import Any
 from logontracks import catalogue
 from logontracks.sources.envelope import Extents, Head, Kind, Problem, Row, Run, Tail, head, tail
 
+_decoder = json.JSONDecoder()
+
 MAX_COMMON = 20_000  # distinct heads or tails before the look-ups start afresh
 
 _TIME = '"TimeCreated":{"#attributes":{"SystemTime":"'
@@ -132,6 +134,11 @@ def collect(
         at = text.find(_TIME, 150)
         end = text.find(_CHANNEL, at)
         cut = at > 0 and end > 0
+        if cut and not (tail_text and text.startswith(tail_text, end)):
+            tail_text, log_index = _tail_at(common, text, end)
+            cut = tail_text != ""
+            if cut:
+                tails_here.add(log_index)
         if cut:
             head_index = head_of.get(text[:at], -1)
             if head_index < 0:
@@ -139,9 +146,6 @@ def collect(
             time = text[at + 44 : at + 71]
             if time[-1:] != "Z":
                 time = text[at + 44 : text.index('"', at + 44)]
-            if not tail_text or not text.startswith(tail_text, end):
-                tail_text, log_index = _tail_at(common, text, end)
-                tails_here.add(log_index)
         else:
             head_index, log_index, time = _parse(common, text)
             tails_here.add(log_index)
@@ -182,7 +186,7 @@ def collect(
             data = text[end + len(tail_text) + 13 : -2]
             mark = text.find(_ACTIVITY, at, end)
             activity = text[mark + 14 : mark + 50] if mark > 0 else None
-            if data.startswith('{"Data":') or '"RenderingInfo":' in data or data[:1] != "{":
+            if data[:1] != "{" or data.startswith('{"Data":') or '"#' in data or '"RenderingInfo":' in data:
                 data = own_fields(json.loads(text)["Event"])
         else:
             event = json.loads(text)["Event"]
@@ -235,13 +239,20 @@ def sound(common: Common, record: dict[str, Any]) -> str | None:
 
 
 def _tail_at(common: Common, text: str, start: int) -> tuple[str, int]:
-    """Text and number of the tail that starts there; it ends where the System part does."""
+    """Text and number of the tail that starts there; it ends where the System part does.
+
+    The text is empty where this is no tail: a record whose System part has no channel, but whose fields have one.
+    """
     ends = [found for mark in ('},"EventData":', '},"UserData":') if (found := text.find(mark, start)) > 0]
-    part = text[start : min(ends) + 1 if ends else -2]
+    part = text[start : min(ends) + 1] if ends else ""
+    if part in common.tail_of:
+        return part, common.tail_of[part]
+    system, length = _decoder.raw_decode("{" + text[start:])
+    if "Computer" not in system:
+        return "", -1
+    part = text[start : start + length - 1]
     index = common.tail_of.get(part)
-    if index is None:
-        index = common.tail(part, json.loads("{" + part))
-    return part, index
+    return part, common.tail(part, system) if index is None else index
 
 
 def _parse(common: Common, text: str) -> tuple[int, int, str]:

@@ -1,0 +1,49 @@
+# The front door: every target sets up what it needs. Needed on the machine: Python 3.11 or later, make, git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types fix golden bench fuzz clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	touch $(READY)
+
+demo: $(READY)  ## write a small company's event logs, ingest them, and show what is in them
+	rm -rf demo
+	$(BIN)/python -m logontracks.simulate demo/logs
+	$(BIN)/logontracks ingest demo/logs --case demo/case
+	$(BIN)/logontracks info --case demo/case
+	$(BIN)/logontracks events --case demo/case --user anna.berg --event 4624,4625,4648,4778 --since "2026-10-08 02:00" --until "2026-10-08 03:10"
+	@echo
+	@echo "The case is in demo/case. Try:  $(BIN)/logontracks events --case demo/case --user svc-backup --host APP01"
+
+test: $(READY) lint types  ## everything that has to hold
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+fix: $(READY)  ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: $(READY)  ## rewrite tests/golden from the real logs; `git diff` is the review
+	$(BIN)/python -m pytest tests/test_golden.py --rewrite-golden -n 0
+
+bench: $(READY)  ## measure, on data made for it
+	$(BIN)/python benchmarks/make_data.py
+	$(BIN)/python benchmarks/bench.py
+
+fuzz: $(READY)  ## ten thousand damaged files
+	$(BIN)/python tests/fuzz/fuzz_evtx.py --count 10000
+
+clean:
+	rm -rf $(VENV) demo build dist benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis

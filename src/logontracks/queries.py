@@ -1,0 +1,291 @@
+"""The questions that the faces ask of a case. Every face gets its answer from here, so all tell the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Timer
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from logontracks import catalogue
+from logontracks.case import Case
+from logontracks.engines.duckdb import Connection, literal
+from logontracks.errors import QueryError
+
+SQL_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted; every part that is given must fit. Names are compared without case, `*` fits anything.
+
+    `user` is a name, DOMAIN\\name, name@domain or SID, and fits the account that a record is about or that asked.
+    `host` is a short or full name. Times are naive UTC; `until` is exclusive.
+    """
+
+    users: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    event_ids: tuple[int, ...] = ()
+    channels: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    logon_ids: tuple[int, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of an answer, and how many there are in all where that is known. Read the rows inside a `with`."""
+
+    rows: pa.RecordBatchReader
+    total: int | None
+    connection: Connection = field(repr=False)
+    source: Generator[pa.RecordBatch] | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what still runs for rows that nobody wants."""
+        if self.source is not None:
+            self.source.close()
+        self.connection.interrupt()
+        self.rows.close()
+        self.connection.close()
+
+
+def events(case: Case, wanted: EventFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
+    """Events in the order of time; `for_people`: few columns in words instead of all of them."""
+    connection = case.connect()
+    where = _where(wanted)
+    total = connection.execute(f"SELECT COUNT(*) FROM events WHERE {where}").fetchall()[0][0]
+    limited = f"LIMIT {limit}" if limit else ""
+    order = "ORDER BY time, computer_key, channel, record_id"
+    if for_people:
+        _name_codes(connection)
+        query = f"{_PEOPLE} WHERE {where} {order} {limited}"
+    else:
+        query = f"SELECT * FROM events WHERE {where} {order} {limited}"
+    return Answer(connection.sql(query).to_arrow_reader(10_000), total, connection)
+
+
+_PEOPLE = """
+SELECT time, computer AS host, event_id AS event, COALESCE(title, provider) AS what,
+    CASE WHEN target_name IS NOT NULL THEN concat_ws('\\', target_domain, target_name)
+        ELSE concat_ws('\\', subject_domain, subject_name) END AS account,
+    COALESCE(logon_words, CAST(logon_type AS VARCHAR)) AS logon,
+    COALESCE(source_address, workstation) AS source,
+    COALESCE(target_logon_id, subject_logon_id) AS logon_id,
+    COALESCE(service_name, target_server, object_name, share_name) AS object,
+    COALESCE(status_words, CASE WHEN COALESCE(sub_status, status) <> 0
+        THEN printf('0x%08x', COALESCE(NULLIF(sub_status, 0), status)) END, outcome) AS result
+FROM events
+LEFT JOIN titles ON title_provider = LOWER(provider) AND title_event = event_id
+LEFT JOIN logon_words ON logon_code = logon_type
+LEFT JOIN status_words ON status_kerberos = (event_id BETWEEN 4768 AND 4773)
+    AND status_code = COALESCE(NULLIF(sub_status, 0), NULLIF(status, 0))
+"""
+
+
+def _name_codes(connection: Connection) -> None:
+    """Small tables that turn event ids and codes into words."""
+    titles = [(*key, event.title) for key, event in catalogue.events().items()]
+    types = [(int(row["code"]), row["symbol"]) for row in catalogue.table("logon_types")]
+    statuses = [
+        (kerberos, int(row["code"], 16), row["meaning"])
+        for table, kerberos in (("status_codes", False), ("kerberos_codes", True))
+        for row in catalogue.table(table)
+    ]
+    for name, columns, rows in (
+        ("titles", ("title_provider", "title_event", "title"), titles),
+        ("logon_words", ("logon_code", "logon_words"), types),
+        ("status_words", ("status_kerberos", "status_code", "status_words"), statuses),
+    ):
+        table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+        connection.register(name, table)
+
+
+def _where(wanted: EventFilter) -> str:
+    """SQL for the filter. Every foreign text becomes a literal."""
+    parts = ["TRUE"]
+    if wanted.since is not None:
+        parts.append(f"time >= TIMESTAMP {literal(wanted.since.isoformat(' '))}")
+    if wanted.until is not None:
+        parts.append(f"time < TIMESTAMP {literal(wanted.until.isoformat(' '))}")
+    if wanted.event_ids:
+        parts.append(f"event_id IN ({', '.join(map(str, wanted.event_ids))})")
+    if wanted.logon_ids:
+        ids = ", ".join(map(str, wanted.logon_ids))
+        parts.append(
+            f"(target_logon_id IN ({ids}) OR subject_logon_id IN ({ids}) OR target_linked_logon_id IN ({ids}))"
+        )
+    for names, fits in (
+        (wanted.hosts, _host_fits),
+        (wanted.users, _user_fits),
+        (wanted.channels, lambda name: _like("LOWER(channel)", f"*{name}*")),
+        (wanted.addresses, lambda name: _like("LOWER(source_address)", name)),
+    ):
+        if names:
+            parts.append("(" + " OR ".join(fits(name.lower()) for name in names) + ")")
+    return " AND ".join(parts)
+
+
+def _host_fits(name: str) -> str:
+    if "." in name:
+        return _like("computer_key", name)
+    return f"({_like('computer_key', name)} OR {_like('computer_key', name + '.*')})"
+
+
+def _user_fits(name: str) -> str:
+    if name.startswith("s-1-"):
+        sid = literal(name.upper())
+        return f"(target_sid = {sid} OR subject_sid = {sid} OR record_sid = {sid} OR member_sid = {sid})"
+    domain, separator, account = name.partition("\\")
+    if not separator:
+        account, separator, domain = name.partition("@")
+    sides = []
+    for side in ("target", "subject"):
+        fits = _like(f"{side}_name_key", account if separator else name)
+        if separator:
+            fits += f" AND {_like(f'{side}_domain_key', domain)}"
+        sides.append(f"({fits})")
+    if "@" in name:
+        sides.append(_like("target_name_key", name))  # a user principal name as the user typed it
+    return "(" + " OR ".join(sides) + ")"
+
+
+def _like(column: str, pattern: str) -> str:
+    if "*" not in pattern:
+        return f"{column} = {literal(pattern)}"
+    escaped = pattern.replace("!", "!!").replace("%", "!%").replace("_", "!_").replace("*", "%")
+    return f"{column} LIKE {literal(escaped)} ESCAPE '!'"
+
+
+def problems(case: Case, *, limit: int = 0) -> Answer:
+    """What could not be read, by source and place."""
+    connection = case.connect()
+    total = connection.execute("SELECT COUNT(*) FROM problems").fetchall()[0][0]
+    query = "SELECT source, position, kind, what, records_lost, source_sha256 FROM problems ORDER BY ALL"
+    return Answer(
+        connection.sql(f"{query} {f'LIMIT {limit}' if limit else ''}").to_arrow_reader(10_000), total, connection
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """A case at a glance. `hosts` and `sources` are tables, times are naive UTC."""
+
+    totals: dict[str, Any]
+    hosts: pa.Table
+    sources: pa.Table
+
+
+def info(case: Case) -> Info:
+    """Sources, hosts with what they logged and when, and totals."""
+    connection = case.connect()
+    sources = connection.sql("SELECT * FROM sources ORDER BY name, sha256").to_arrow_table()
+    hosts = connection.sql("""
+        SELECT arg_max(computer, time) AS host, COUNT(*) AS events, MIN(time) AS first, MAX(time) AS last,
+            string_agg(DISTINCT replace(replace(replace(channel, 'Microsoft-Windows-', ''), 'TerminalServices-', ''),
+                '/Operational', ''), ', ') AS logs
+        FROM events GROUP BY computer_key ORDER BY computer_key""").to_arrow_table()
+    ((kept, first, last),) = connection.execute("SELECT COUNT(*), MIN(time), MAX(time) FROM events").fetchall()
+    ((files, size, records, duplicates),) = connection.execute(
+        "SELECT COUNT(*), SUM(size_bytes), SUM(records), SUM(duplicates) FROM sources"
+    ).fetchall()
+    found = dict(connection.execute("SELECT kind, COUNT(*) FROM problems GROUP BY kind").fetchall())
+    totals = {
+        "case": str(case.folder),
+        "format": case.manifest.format,
+        "sources": files,
+        "size_bytes": int(size or 0),
+        "records": int(records or 0),
+        "events": kept,
+        "duplicates": int(duplicates or 0),
+        "hosts": len(hosts),
+        "first": first,
+        "last": last,
+        "problems": found.get("lost", 0) + found.get("doubt", 0),
+        "skipped": found.get("skipped", 0),
+    }
+    return Info(totals, hosts, sources)
+
+
+def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, memory: str | None = None) -> Answer:
+    """The rows of one SELECT over the tables of the case.
+
+    It can read nothing but the case and write nothing at all. Raises QueryError when the text is not exactly one
+    SELECT, when it fails, or when it takes longer than `seconds`.
+    """
+    connection = case.connect(memory=memory)
+    query = _one_select(connection, text)
+    folder = literal(str(case.folder.resolve()) + "/")
+    for setting in (
+        f"allowed_directories = [{folder}]",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+    timer = Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        reader = connection.sql(query).to_arrow_reader(10_000)
+    except duckdb.Error as error:
+        timer.cancel()
+        raise _failed(error, seconds) from error
+
+    def bounded() -> Generator[pa.RecordBatch]:
+        left = limit or None
+        try:
+            for batch in reader:
+                yield batch if left is None else batch.slice(0, left)
+                left = None if left is None else left - min(left, len(batch))
+                if left == 0:
+                    return
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise _failed(error, seconds) from error
+        finally:
+            timer.cancel()
+
+    batches = bounded()
+    return Answer(pa.RecordBatchReader.from_batches(reader.schema, batches), None, connection, batches)
+
+
+def _failed(error: Exception, seconds: float) -> QueryError:
+    if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error).upper():
+        return QueryError(f"the query took longer than {seconds:g} s", "narrow it, or give it more with --seconds")
+    return QueryError(str(error).strip(), "tables: events, sources, problems, extents, event_counts")
+
+
+def _one_select(connection: Connection, text: str) -> str:
+    hint = 'give one SELECT, such as "SELECT computer, COUNT(*) FROM events GROUP BY ALL"'
+    try:
+        statements = connection.extract_statements(text)
+        if len(statements) != 1:
+            raise QueryError(f"the text holds {len(statements)} statements", hint)
+        ((verdict,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statements[0].query]).fetchall()
+    except duckdb.Error as error:
+        raise QueryError(str(error).strip(), hint) from error
+    parsed = json.loads(verdict)
+    if parsed.get("error"):
+        raise QueryError(f"it is no SELECT: {parsed.get('error_message', '')}", hint)
+    if strange := _nodes(parsed) - _SELECTING:
+        raise QueryError(f"it does more than select: {', '.join(sorted(strange))}", hint)
+    return statements[0].query.strip().rstrip(";")
+
+
+_SELECTING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+
+
+def _nodes(tree: Any) -> set[str]:
+    """The kinds of statement in a parsed query, at any depth: WITH may hold a COPY TO that writes files."""
+    if isinstance(tree, dict):
+        own = {tree["type"]} if str(tree.get("type", "")).endswith("_NODE") else set()
+        return own.union(*map(_nodes, tree.values()))
+    return set().union(*map(_nodes, tree)) if isinstance(tree, list) else set()

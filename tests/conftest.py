@@ -1,0 +1,68 @@
+"""What tests share: the real logs, and the road from events to rows of the events table."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import settings
+
+from logontracks.normalize import Normalizer
+from logontracks.simulate.evtx_writer import Event, write_evtx
+from logontracks.sources import evtx
+from logontracks.sources.envelope import to_table
+from logontracks.sources.evtx_text import Common, Piece
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+settings.register_profile("logontracks", deadline=None)  # the first example of a test pays for imports and look-ups
+settings.load_profile("logontracks")
+
+
+@pytest.fixture(scope="session")
+def shared_logs() -> Path:
+    """The folder of real logs. They are no part of the project: without them the test skips, and says so."""
+    logs = SHARED / "logs"
+    if not (logs / "MANIFEST.csv").is_file():
+        reason = f"no real logs: {logs} does not exist"
+        if os.environ.get("CI") and SHARED.is_dir():
+            pytest.fail(f"{reason}, though {SHARED} does; in CI that is an error")
+        pytest.skip(reason)
+    return logs
+
+
+@pytest.fixture(scope="session")
+def normalizer() -> Normalizer:
+    return Normalizer()
+
+
+@pytest.fixture(scope="session")
+def normalized(normalizer: Normalizer) -> Callable[[Common, Piece], pa.Table]:
+    """Rows of the events table for all that a piece holds, in the order of the source."""
+
+    def normalized(common: Common, piece: Piece) -> pa.Table:
+        tables = [(kind, to_table(rows, common.heads, common.tails)) for kind, rows in piece.rows.items()]
+        staged, bad = normalizer.rows(tables)
+        assert not bad
+        return staged.sort_by([("source", "ascending"), ("position", "ascending")])
+
+    return normalized
+
+
+@pytest.fixture
+def road(
+    tmp_path: Path, normalized: Callable[[Common, Piece], pa.Table]
+) -> Callable[[Iterable[Event]], list[dict[str, Any]]]:
+    """The whole road: events are written as EVTX, read as the program reads them, and come back as rows."""
+
+    def road(events: Iterable[Event]) -> list[dict[str, Any]]:
+        path = tmp_path / "road.evtx"
+        write_evtx(path, events)
+        where = evtx.layout(path)
+        assert where is not None
+        common = Common(activity=True)
+        return normalized(common, evtx.read(common, 7, path, where, 0, where.chunks)).to_pylist()
+
+    return road

@@ -182,7 +182,7 @@ FORMS: dict[Form, tuple[Callable[[str], Any], pa.DataType]] = {
     Form.PORT_BEHIND: (port_behind, pa.int32()),
     Form.ADDRESS: (address, pa.string()),
     Form.YES_NO: (yes_no, pa.bool_()),
-    Form.PERCENT_ID: (percent_id, pa.int32()),
+    Form.PERCENT_ID: (percent_id, pa.int64()),
     Form.IMPERSONATION: (impersonation, pa.string()),
     Form.TIME: (time, pa.timestamp("us")),
     Form.ACCOUNT_NAME: (account_name, pa.string()),

@@ -106,15 +106,16 @@ def rules_of(kind: Kind) -> tuple[Rule, ...]:
     fields it does not know.
     """
     known = known_fields().get(kind)
-    by_field: dict[str, list[Rule]] = {}
-    for rule in rules():
-        applies = rule.provider in {"", kind.provider} and rule.event_id in {None, kind.event_id}
-        if applies and (known is None or rule.field in known or rule.event_id is not None):
-            by_field.setdefault(rule.field, []).append(rule)
-    chosen = []
-    for candidates in by_field.values():
-        narrowest = max(rule.narrowness for rule in candidates)
-        chosen.extend(rule for rule in candidates if rule.narrowness == narrowest and rule.column)
+    applying = [
+        rule
+        for rule in rules()
+        if rule.provider in {"", kind.provider} and rule.event_id in {None, kind.event_id}
+        if known is None or rule.field in known or rule.event_id is not None
+    ]
+    narrowest: dict[str, int] = {}
+    for rule in applying:
+        narrowest[rule.field] = max(rule.narrowness, narrowest.get(rule.field, 0))
+    chosen = (rule for rule in applying if rule.column and rule.narrowness == narrowest[rule.field])
     return tuple(sorted(chosen, key=lambda rule: -rule.narrowness))
 
 
@@ -126,10 +127,11 @@ class Normalizer:
         self._connection.execute("SET preserve_insertion_order = true")
 
     def rows(self, parts: Iterable[tuple[Kind, pa.Table]]) -> tuple[pa.Table, list[tuple[int, int]]]:
-        """Staged rows of ENVELOPE tables of one kind each, and (source, position) of records whose fields are no JSON."""
+        """Staged rows of ENVELOPE tables of one kind each; (source, position) of records whose fields are no JSON."""
         done: list[pa.Table] = []
         bad: list[tuple[int, int]] = []
-        for kind, envelopes in parts:
+        for kind, part in parts:
+            envelopes = part
             known = kind if kind in known_fields() or tuple(kind) in catalogue.events() else UNKNOWN
             fields, valid = self._fields(known, envelopes["data"])
             if valid is not None:
@@ -167,22 +169,24 @@ class Normalizer:
 
     def _system(self, table: pa.Table) -> pa.Table:
         """The columns that come from the record's System part rather than from its fields."""
-        system = table.select([name for name in ("time", "written", "log_key", "record_id", "event_id")])
+        system = table.select(["time", "written", "log_key", "record_id", "event_id"])
         identity = f"""
             -- host, log, record id, event and second name a record; where the form has no record id, all it says does
             CAST(CASE WHEN record_id IS NULL THEN NULL
-                ELSE (log_key + record_id::HUGEINT * {MIX[0]} + event_id::HUGEINT * {MIX[1]}
-                    + COALESCE(epoch_us(time) // 1000000, 0)::HUGEINT * {MIX[2]}) % {PRIME} END AS BIGINT)"""
+                ELSE ((log_key + record_id::HUGEINT * {MIX[0]} + event_id::HUGEINT * {MIX[1]}
+                    + COALESCE(epoch_us(time) // 1000000, 0)::HUGEINT * {MIX[2]}) % {PRIME} + {PRIME}) % {PRIME}
+                END AS BIGINT)"""
         made = self._connection.sql(f"""
             SELECT time, CAST(time AS DATE) AS day, {identity} AS uid,
-                CAST(CASE WHEN digits = 7 OR epoch_us(written) = epoch_us(time) THEN epoch_ns(written) // 100 % 10
+                CAST(CASE WHEN digits = 7 OR (ns - below) // 1000 = epoch_us(time) THEN below // 100
                     END AS TINYINT) AS time_100ns,
                 CAST(CASE WHEN digits < 3 THEN 1000000 WHEN digits < 6 THEN 1000 ELSE 1 END AS INTEGER)
                     AS time_precision_us
+            FROM (SELECT *, epoch_ns(written) AS ns, (epoch_ns(written) % 1000 + 1000) % 1000 AS below
             FROM (SELECT record_id, event_id, log_key, TRY_CAST(time AS TIMESTAMP) AS time, STRLEN(time) - 21 AS digits,
                 CASE WHEN STRLEN(time) = 28 THEN TRY_CAST(time AS TIMESTAMP_NS)
                     WHEN STRLEN(time) = 27 THEN TRY_CAST(written AS TIMESTAMP_NS) END AS written
-                FROM system)""").to_arrow_table()
+                FROM system))""").to_arrow_table()
         del system
         columns = {}
         for field in STAGED:
@@ -198,7 +202,9 @@ class Normalizer:
 def _field(parsed: pa.Array, name: str) -> pa.Array:
     if not name.startswith("#"):
         return parsed.field(name)
-    return pc.list_element(parsed.field("Data"), int(name[1:]) - 1) if len(parsed) else pa.array([], pa.string())
+    place = int(name[1:]) - 1
+    padded = pc.list_slice(parsed.field("Data"), place, place + 1, return_fixed_size_list=True)  # lists may be shorter
+    return pc.list_element(padded, 0) if len(parsed) else pa.array([], pa.string())
 
 
 def _parse_one_by_one(names: list[str], data: pa.ChunkedArray) -> tuple[dict[str, pa.Array], pa.Array | None]:
@@ -274,7 +280,7 @@ def _plain(values: pa.Array) -> pa.Array:
 
 
 def _with_columns(envelopes: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:
-    names = [name for name in envelopes.column_names]
+    names = list(envelopes.column_names)
     arrays = [envelopes[name] for name in names]
     for name, values in columns.items():
         kind = _ARROW[schema.BY_NAME[name].type]

@@ -61,13 +61,9 @@ def _integer(name: str, meaning: str, sql_type: str = "BIGINT") -> Column:
 
 COLUMNS: tuple[Column, ...] = (
     # Where the record comes from
-    _system(
-        "uid", "BIGINT", "Identity of the record: 63 bits of a hash over host, channel, record id, event and second"
-    ),
+    _system("uid", "BIGINT", "Identity of the record: a 61-bit hash of host, channel, record id, event and second"),
     _system("source_sha256", "VARCHAR", "The file the record was read from; `sources` has its name"),
-    _system(
-        "position", "BIGINT", "Where in that file. EVTX: 65536 x chunk + number in the chunk; JSON lines: byte offset"
-    ),
+    _system("position", "BIGINT", "Where in that file. EVTX: 65536 x chunk + n-th in it; JSON lines: byte offset"),
     _system("form", "VARCHAR", "The form the file had: evtx, nxlog"),
     # What Windows wrote around the event
     _system("computer", "VARCHAR", "The host that logged the record, as it names itself there"),
@@ -86,7 +82,7 @@ COLUMNS: tuple[Column, ...] = (
     _system(
         "boot_hint",
         "TIMESTAMP",
-        "Start of the host that the last 8 bytes of a Security ActivityID tell (domain fact 3)",
+        "Start of the host, as the last 8 bytes of a Security ActivityID tell it",
     ),
     # Who asked
     Column("subject_sid", "VARCHAR", "SID of the account that asked", Form.SID),
@@ -125,8 +121,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("virtual_account", "BOOLEAN", "Logon of a virtual account", Form.YES_NO),
     Column("restricted_admin", "BOOLEAN", "Restricted Admin remote desktop", Form.YES_NO),
     Column("remote_credential_guard", "BOOLEAN", "Remote Credential Guard (4624 version 3)", Form.YES_NO),
-    Column("privileges", "VARCHAR", "Privileges of the session (4672), rights given or taken (4704, 4705, 4717, 4718)", Form.LIST),
-    Column("group_sids", "VARCHAR", "Group SIDs of the session (4627, 4964, LsaSrv 300), separated by blanks", Form.LIST),
+    Column(
+        "privileges",
+        "VARCHAR",
+        "Privileges of the session (4672), rights given or taken (4704, 4705, 4717, 4718)",
+        Form.LIST,
+    ),
+    Column(
+        "group_sids", "VARCHAR", "Group SIDs of the session (4627, 4964, LsaSrv 300), separated by blanks", Form.LIST
+    ),
     _integer("process_id", "Process that asked"),
     _text("process_name", "Its path"),
     # Where from, where to
@@ -136,7 +139,9 @@ COLUMNS: tuple[Column, ...] = (
     _key("workstation"),
     _text("target_server", "Server the credentials were meant for (4648, outgoing NTLM, clients of RDP and WinRM)"),
     _text("target_info", "Its service principal name (4648, 5168, outgoing NTLM)"),
-    _text("server_name", "Server that passed the logon on: NTLM to the controller (8004, 4030 to 4033), VPN to NPS (6272)"),
+    _text(
+        "server_name", "Server that passed the logon on: NTLM to the controller (8004, 4030 to 4033), VPN to NPS (6272)"
+    ),
     _text("caller_computer", "Machine that locked the account out (4740)"),
     _text("calling_station", "Station that asked a network policy server in"),
     # Result
@@ -170,11 +175,19 @@ COLUMNS: tuple[Column, ...] = (
     Column("old_time", "TIMESTAMP", "Clock before it was set", Form.TIME),
     Column("new_time", "TIMESTAMP", "Clock after it was set", Form.TIME),
     Column("boot_time", "TIMESTAMP", "Start of the system (Kernel-General 12)", Form.TIME),
-    Column("stop_time", "TIMESTAMP", "Stop of the system (Kernel-General 13), last sign of life before a crash (6008)", Form.TIME),
+    Column(
+        "stop_time",
+        "TIMESTAMP",
+        "Stop of the system (Kernel-General 13), last sign of life before a crash (6008)",
+        Form.TIME,
+    ),
     _integer("uptime_s", "Seconds since the start (6013), from start to crash (6008)"),
     _integer("boot_type", "0 cold, 1 fast startup, 2 hibernation (Kernel-Boot 27)", "INTEGER"),
     Column("last_shutdown_good", "BOOLEAN", "The shutdown before was clean (Kernel-Boot 20)", Form.YES_NO),
-    _text("shutdown_type", "restart, power off ... in the host's language (1074); 4 shutdown, 5 restart, 6 power off (109)"),
+    _text(
+        "shutdown_type",
+        "restart, power off ... in the host's language (1074); 4 shutdown, 5 restart, 6 power off (109)",
+    ),
     _integer("os_build", "Windows build (Kernel-General 12, 6009)", "INTEGER"),
     _text("dns_host_name", "DNS name given to a computer account (4741, 4742)"),
     Column("audit_subcategory", "VARCHAR", "GUID of the audit subcategory that changed (4719)", Form.GUID),
@@ -195,9 +208,7 @@ PROBLEMS: tuple[Column, ...] = (
     _system("source_sha256", "VARCHAR", "The file; NULL when it could not be read at all"),
     _system("source", "VARCHAR", "Its name when it was read"),
     _system("position", "VARCHAR", "Where in the file, in words: chunk 17, line 4, byte 1024"),
-    _system(
-        "kind", "VARCHAR", "lost: something could not be read; doubt: it was read, and may be wrong; skipped: left out"
-    ),
+    _system("kind", "VARCHAR", "lost: it could not be read; doubt: read, and may be wrong; skipped: left out"),
     _system("what", "VARCHAR", "What is wrong and what to do"),
     _system("records_lost", "BIGINT", "How many records that costs, where it is known"),
 )

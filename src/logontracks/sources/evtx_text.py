@@ -9,6 +9,7 @@ of the marks, because inside a JSON string every quote has a backslash. Text of 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,13 +20,17 @@ from logontracks.sources.envelope import Extents, Head, Kind, Problem, Row, Run,
 
 _decoder = json.JSONDecoder()
 
+MAX_CHUNK_TEXT = 4 << 20  # characters of the records of a chunk: real ones have a tenth; forged templates can multiply
+MAX_RECORD_ID = (1 << 63) - (1 << 20)
 MAX_COMMON = 20_000  # distinct heads or tails before the look-ups start afresh
 
 _TIME = '"TimeCreated":{"#attributes":{"SystemTime":"'
+_RECORD_ID = '"EventRecordID":'
 _CHANNEL = '"Channel":"'
 _ACTIVITY = '"ActivityID":"'
 _EVENT_DATA = ',"EventData":'
-_LOGON_ID = 'LogonId":"0x'
+_LOGON_ID = 'LogonId":'
+_DIGITS = re.compile(r"\d+")
 
 
 class NotCleanError(Exception):
@@ -49,7 +54,8 @@ class Common:
         self.security: list[bool] = []  # by tail: the Security log
         self.relevant: list[bool] = []  # by tail: a log that the catalogue knows
         self.channels = catalogue.channels()
-        self.reserved = {f'{int(row["logon_id"], 16):x}"' for row in catalogue.table("reserved_logon_ids")}
+        reserved = [int(row["decimal"]) for row in catalogue.table("reserved_logon_ids")]
+        self.reserved = {f'"0x{logon_id:x}"' for logon_id in reserved} | {str(logon_id) for logon_id in reserved}
 
     def full(self) -> bool:
         """Start afresh before the next piece: only a hostile log has so many kinds or hosts."""
@@ -117,6 +123,7 @@ def collect(
     log_index = last_tail = -1
     last_id = -2
     run: Run | None = None
+    room = MAX_CHUNK_TEXT // 2 * (len(limits) + 1)
 
     for record in records:
         number += 1
@@ -131,11 +138,14 @@ def collect(
                 chunk, limit = following
             base = (chunk << 16) - number + 1
         text: str = record["data"]
+        room -= len(text)
+        if room < 0:
+            raise NotCleanError("records larger than their chunks can hold")
         at = text.find(_TIME, 150)
         end = text.find(_CHANNEL, at)
         cut = at > 0 and end > 0
         if cut and not (tail_text and text.startswith(tail_text, end)):
-            tail_text, log_index = _tail_at(common, text, end)
+            tail_text, log_index = _tail_at(common, text, at, end)
             cut = tail_text != ""
             if cut:
                 tails_here.add(log_index)
@@ -146,8 +156,11 @@ def collect(
             time = text[at + 44 : at + 71]
             if time[-1:] != "Z":
                 time = text[at + 44 : text.index('"', at + 44)]
+            mark = text.find(_RECORD_ID, at, end) + 16
+            record_id = _record_id(text[mark : text.find(",", mark, end)], record)
         else:
-            head_index, log_index, time = _parse(common, text)
+            head_index, log_index, time, digits = _parse(common, text)
+            record_id = _record_id(digits, record)
             tails_here.add(log_index)
             tail_text = ""
         if not day or not time.startswith(day):
@@ -155,9 +168,10 @@ def collect(
             day = time[:10]
         pair = head_index << 32 | log_index
         counts[pair] += 1
-        record_id = record["event_record_id"]
         if record_id != last_id + 1 or log_index != last_tail:
             log = common.tails[log_index]
+            if record_id > MAX_RECORD_ID:
+                raise NotCleanError(f"a record has the id {record_id}")
             if run is None or record_id != last_id + 1 or (log.computer, log.channel) != (run.computer, run.channel):
                 _close(run, last_id, low, high)
                 run = Run(log.computer, log.channel, record_id, record_id, 1, time, time)
@@ -193,7 +207,17 @@ def collect(
             activity = _attribute(event["System"].get("Correlation"), "ActivityID")
             data = own_fields(event)
         rows.append(
-            (source, base + number, head_index, log_index, record_id, time, record["timestamp"][:28], activity, data)
+            (
+                source,
+                base + number,
+                head_index,
+                log_index,
+                record_id,
+                time,
+                record["timestamp"].removesuffix(" UTC"),
+                activity,
+                data,
+            )
         )
     _count(common, piece, day, counts, kept)
     _close(run, last_id, low, high)
@@ -221,42 +245,57 @@ def _in_session(text: str, start: int, reserved: set[str]) -> bool:
     """Whether a record names a logon id that stands for a session: neither 0 nor reserved."""
     at = text.find(_LOGON_ID, start)
     while at > 0:
-        if text[at + 12 : at + 16] not in reserved and text[at + 12 : at + 14] != '0"':
-            return True
-        at = text.find(_LOGON_ID, at + 12)
+        at += 9
+        if text.startswith('"0x', at):
+            if text[at : at + 7] not in reserved and text[at : at + 5] != '"0x0"':
+                return True
+        elif (number := _DIGITS.match(text, at)) and number[0] not in reserved:
+            return True  # 5888 to 5890 (COM+) write a decimal number
+        at = text.find(_LOGON_ID, at)
     return False
 
 
 def sound(common: Common, record: dict[str, Any]) -> str | None:
     """What is wrong with a record that came out of damaged bytes; None when it can be collected."""
     try:
-        event = json.loads(record["data"])["Event"]
-        _parse(common, record["data"])
-        own_fields(event)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        return f"record {record.get('event_record_id')}: {type(error).__name__} {error}"
+        own_fields(json.loads(record["data"])["Event"])
+        collect(common, Piece(), 0, iter([record]), [(0, 1)])
+    except NotCleanError as error:
+        return str(error)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return f"what record {record.get('event_record_id')} holds is no event"
     return None
 
 
-def _tail_at(common: Common, text: str, start: int) -> tuple[str, int]:
+def _tail_at(common: Common, text: str, time: int, start: int) -> tuple[str, int]:
     """Text and number of the tail that starts there; it ends where the System part does.
 
     The text is empty where this is no tail: a record whose System part has no channel, but whose fields have one.
+    `time`: where in the System part its time is.
     """
+    if text.find('Data":', time, start) > 0:
+        return "", -1
     ends = [found for mark in ('},"EventData":', '},"UserData":') if (found := text.find(mark, start)) > 0]
     part = text[start : min(ends) + 1] if ends else ""
     if part in common.tail_of:
         return part, common.tail_of[part]
     system, length = _decoder.raw_decode("{" + text[start:])
-    if "Computer" not in system:
-        return "", -1
     part = text[start : start + length - 1]
     index = common.tail_of.get(part)
     return part, common.tail(part, system) if index is None else index
 
 
-def _parse(common: Common, text: str) -> tuple[int, int, str]:
-    """Head, tail and time of a record, from the whole text."""
+def _record_id(digits: str, record: dict[str, Any]) -> int:
+    """Number of the record in the log it was written to.
+
+    The file numbers its records itself: a log that was exported or forwarded begins with 1, and only the System part
+    keeps the number that the record had (78 of 107 real logs at hand). It stands in where that one is missing.
+    """
+    return int(digits) if digits.isdigit() and len(digits) < 19 else record["event_record_id"] & (1 << 63) - 1
+
+
+def _parse(common: Common, text: str) -> tuple[int, int, str, str]:
+    """Head, tail, time and record id of a record, from the whole text."""
     system = json.loads(text)["Event"]["System"]
     time = _attribute(system.get("TimeCreated"), "SystemTime")
     if not isinstance(time, str) or len(time) < 20:
@@ -267,6 +306,7 @@ def _parse(common: Common, text: str) -> tuple[int, int, str]:
         common.head(head_key, system) if known_head is None else known_head,
         common.tail(tail_key, system) if known_tail is None else known_tail,
         time,
+        str(_scalar(system.get("EventRecordID"))),
     )
 
 

@@ -62,12 +62,13 @@ class Meter:
         self.records += records
 
     def text(self) -> str:
-        """120 of 480 MB, 156,000 records/s, 0:03 left: means since the start; what is not known is left out."""
+        """120 of 480 MB in 12 files, 156,000 records/s, 0:03 left: means since the start, without what is not known."""
         seconds = max(time.monotonic() - self.began, 0.001)
         parts = []
         if self.total_bytes or self.done_bytes:
             of = f" of {self.total_bytes / 1e6:,.0f}" if self.total_bytes else ""
-            parts.append(f"{self.done_bytes / 1e6:,.0f}{of} MB")
+            files = f" in {self.files:,} files" if self.files > 1 else ""
+            parts.append(f"{self.done_bytes / 1e6:,.0f}{of} MB{files}")
         if self.records:
             parts.append(f"{self.records / seconds:,.0f} records/s")
         if 0 < self.done_bytes < self.total_bytes:
@@ -86,8 +87,8 @@ class Lines:
         self._told = time.monotonic()
 
     def start(self, total_bytes: int, files: int) -> None:
-        self._meter = Meter(total_bytes, files)
         self._told = time.monotonic()
+        self._meter = Meter(total_bytes, files, began=self._told)
 
     def advance(self, size_bytes: int, records: int) -> None:
         self._meter.advance(size_bytes, records)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, with_query
+from logontracks.cli.options import Query, say, with_query
 from logontracks.errors import UsageError
+
+Command = Callable[..., None]
 
 
 def _numbers(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:  # noqa: ARG001
-    """4624,4625 or 0x3e7, given once or more."""
-    try:
-        return tuple(int(part, 0) for value in values for part in value.replace(",", " ").split())
-    except ValueError:
-        raise UsageError(f"{' '.join(values)!r} is no number", f"Write {parameter.opts[0]} 4624,4625.") from None
+    """4624,4625 or 0x3e7, given once or more; as the signed numbers that columns have."""
+    found: list[int] = []
+    for value in values:
+        try:
+            numbers = [int(part, 0) for part in value.replace(",", " ").split()]
+        except ValueError:
+            numbers = []
+        if not numbers or not all(0 <= number < 1 << 64 for number in numbers):
+            raise UsageError(f"{value!r} is no number", f"Write {parameter.opts[0]} 4624,4625 or 0x3e7.")
+        found += (number if number < 1 << 63 else number - (1 << 64) for number in numbers)
+    return tuple(found)
 
 
-def _texts(name: str, metavar: str, text: str) -> Any:
+def _texts(name: str, metavar: str, text: str) -> Callable[[Command], Command]:
     return click.option(f"--{name}", f"{name}s", metavar=metavar, multiple=True, help=text)
 
 
@@ -36,7 +45,7 @@ def command(query: Query, **wanted: Any) -> None:
 
     \b
     Examples:
-      logontracks events --user CORP\\anna --since 2026-10-08 --until 2026-10-08
+      logontracks events --user "LARCH\\anna.berg" --since 2026-10-08 --until 2026-10-08
       logontracks events --host DC01 --event 4625,4771 --format csv --output failures.csv
     """
     from logontracks.case import Case  # noqa: PLC0415 - fast start
@@ -50,4 +59,6 @@ def command(query: Query, **wanted: Any) -> None:
         limit=query.limit + 1 if query.limit else 0,
         for_people=query.view.format == "table",
     ) as answer:
-        render(answer.rows, replace(query.view, total=answer.total))
+        shown = render(answer.rows, replace(query.view, total=answer.total))
+    if not shown and query.view.format == "table":
+        say("No event fits.")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, iso_clock, visible, wall_clock, with_query
+from logontracks.cli.options import View, iso_clock, opened, say, visible, wall_clock, with_case, with_view
 
 
 @click.command("info")
-@with_query
+@with_case
+@with_view
 @click.option("--sources", "of_sources", is_flag=True, help="List the files that were read instead of the hosts.")
 @click.option("--digest", is_flag=True, help="Also the digest of all the case says: equal cases have equal digests.")
-def command(query: Query, *, of_sources: bool, digest: bool) -> None:
+def command(case: Path, view: View, *, of_sources: bool, digest: bool) -> None:
     """What a case holds: totals, and the hosts with the time their events span.
+
+    As table and JSON; the other forms have the hosts (or sources) alone.
 
     \b
     Example:
@@ -25,33 +31,35 @@ def command(query: Query, *, of_sources: bool, digest: bool) -> None:
     from logontracks.cli.output import render  # noqa: PLC0415 - fast start
     from logontracks.queries import info  # noqa: PLC0415 - fast start
 
-    case = Case(query.case)
-    found = info(case)
+    held = Case(case)
+    found = info(held)
     totals: dict[str, Any] = dict(found.totals)
     if digest:
-        totals["digest"] = case.digest()
+        totals["digest"] = held.digest()
     table = found.sources if of_sources else found.hosts
-    if query.view.format == "table" and query.view.output is None:
-        clock = wall_clock(query.view.tz)
-        for name, value in totals.items():
-            text = clock(_microseconds(value)) if name in {"first", "last"} and value else f"{value}"
-            if isinstance(value, int):
-                text = f"{value:,}"
-            click.echo(f"{name.replace('_', ' '):12} {visible(text)}")
-        click.echo()
-    elif query.view.format == "json" and query.view.output is None:
-        iso = iso_clock(query.view.tz)
-        import json  # noqa: PLC0415 - fast start
-
-        rows = [_timed(row, iso) for row in table.to_pylist()]
-        click.echo(json.dumps({**_timed(totals, iso), "sources" if of_sources else "host_list": rows}, indent=1))
+    view = replace(view, total=len(table))
+    if view.format == "json":
+        iso = iso_clock(view.tz)
+        rows = [_timed(row, iso) for row in table.slice(0, view.limit).to_pylist()]
+        whole = {**_timed(totals, iso), "source_list" if of_sources else "host_list": rows}
+        with opened(view.output) as sink:
+            sink.write((json.dumps(whole, indent=1) + "\n").encode())
+        if len(rows) < len(table):
+            say(f"First {len(rows):,} of {len(table):,} rows (--limit 0 for all).")
         return
-    render(table.to_reader(), replace(query.view, total=len(table)))
+    if view.format == "table" and view.output is None:
+        clock = wall_clock(view.tz, "microseconds" if view.microseconds else "seconds")
+        with opened(None) as sink:
+            for name, value in totals.items():
+                text = f"{value:,}" if isinstance(value, int) else f"{value or ''}"
+                if isinstance(value, datetime):
+                    text = clock(_microseconds(value))
+                sink.write(f"{name.replace('_', ' '):12} {visible(text)}".rstrip().encode() + b"\n")
+            sink.write(b"\n")
+    render(table.to_reader(), view)
 
 
-def _microseconds(moment: Any) -> int:
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - fast start
-
+def _microseconds(moment: datetime) -> int:
     return (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 

@@ -30,7 +30,7 @@ def command(
 
     \b
     Example:
-      logontracks ingest /evidence/dc01 /evidence/ws-logs --case ./case
+      logontracks ingest evidence/dc01 evidence/ws-logs --case ./case
     """
     from logontracks.cli.output import watching  # noqa: PLC0415 - fast start
     from logontracks.pipeline import ingest  # noqa: PLC0415 - fast start

@@ -154,6 +154,8 @@ def _view(form: Format | None, output: Path | None, limit: int | None, zone: str
         form = _BY_ENDING.get(output.suffix.lower(), "table") if output else "table"
     if limit is None and form == "table":
         limit = TABLE_ROWS
+    if limit is not None and limit >= sys.maxsize:
+        limit = None  # more rows than any engine counts
     return View(form, output, read_zone(zone), limit or None, microseconds=microseconds)
 
 
@@ -269,13 +271,13 @@ class Sink:
         self._file, self._name, self._pipe, self._written = file, name, pipe, 0
 
     def write(self, data: Any) -> int:
-        with self._told():
+        with self.told():
             self._file.write(data)
         self._written += len(data)
         return len(data)
 
     def flush(self) -> None:
-        with self._told():
+        with self.told():
             self._file.flush()
 
     def tell(self) -> int:
@@ -285,7 +287,8 @@ class Sink:
         """Nothing: whoever opened the file closes it."""
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """What the system refuses in the block becomes an Error."""
         try:
             yield
         except OSError as error:
@@ -320,7 +323,7 @@ def _file(path: Path) -> Iterator[Sink]:
     goal = Path(os.path.realpath(path)) if regular else path
     if goal.is_dir():
         raise UsageError(f"{path} is a folder", f"Name a file in it, such as {path / 'sessions.csv'}.")
-    part = goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(4)}.part") if regular else goal
+    part = goal.with_name(f".{secrets.token_hex(8)}.part") if regular else goal
     try:
         file = part.open("xb" if regular else "wb")
     except OSError as error:
@@ -328,15 +331,17 @@ def _file(path: Path) -> Iterator[Sink]:
         raise UsageError(f"cannot write {path}: {error.strerror}", hint) from error
     sink = Sink(file, str(path))
     try:
-        with file:
-            yield sink
-            sink.flush()
+        yield sink
+        sink.flush()
+        with sink.told():
             if regular:
                 os.fsync(file.fileno())
-        if regular:
-            with sink._told():  # noqa: SLF001 - its own maker
+            file.close()
+            if regular:
                 part.replace(goal)
     except BaseException:
+        with suppress(OSError):  # what is in the buffer cannot be written either
+            file.close()
         if regular:
             part.unlink(missing_ok=True)
         raise
@@ -402,6 +407,9 @@ def report(error: BaseException) -> int:
         case KeyboardInterrupt() | click.Abort():
             say("Interrupted.")
             return 130
+        case RuntimeError() if str(error) == "Query interrupted":  # what DuckDB makes of a Ctrl-C
+            say("Interrupted.")
+            return 130
         case click.ClickException():
             error.show()
             return error.exit_code
@@ -413,6 +421,6 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
     """Run a command of the command line (None: with the arguments of the process); its exit code."""
     try:
         code = command.main(arguments, prog_name="logontracks", standalone_mode=False)
-    except (Error, click.ClickException, click.Abort, KeyboardInterrupt) as error:
+    except (Error, click.ClickException, click.Abort, KeyboardInterrupt, RuntimeError) as error:
         return report(error)
     return code if isinstance(code, int) else 0

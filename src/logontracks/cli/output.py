@@ -17,12 +17,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TextIO, assert_never
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TextIO, assert_never
 
 from logontracks.cli.options import Clock, Sink, View, is_seen, iso_clock, opened, pieces, say, visible, wall_clock
 from logontracks.errors import UsageError
@@ -104,6 +105,20 @@ def _unique(names: Iterable[str]) -> list[str]:
     return list(unique)
 
 
+def _formed(column: pa.Array, clock: Clock, form: Callable[[Any], str]) -> list[str]:
+    """Each value as text by `form`, made once for each distinct one: a log says the same things over and over."""
+    import pyarrow as pa  # noqa: PLC0415 - fast start
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    try:
+        coded = column.dictionary_encode()
+    except pa.ArrowNotImplementedError:  # lists, structs, intervals
+        return [form(value) for value in _values(column, clock)]
+    forms = {None: form(None)} | dict(enumerate(map(form, _values(coded.dictionary, clock))))
+    return [forms[index] for index in coded.indices.to_pylist()]
+
+
 def _values(column: pa.Array, clock: Clock) -> list[Any]:
     """Values as None, bool, int, float, Decimal, text, list or dict; times as text by the clock, bytes in hex.
 
@@ -111,8 +126,6 @@ def _values(column: pa.Array, clock: Clock) -> list[Any]:
     """
     import pyarrow as pa  # noqa: PLC0415 - fast start
 
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     kind = column.type
     if pa.types.is_timestamp(kind):
         numbers = column.view(pa.int64()).to_pylist()
@@ -122,7 +135,8 @@ def _values(column: pa.Array, clock: Clock) -> list[Any]:
     try:
         values = column.to_pylist()
     except (ValueError, OverflowError):
-        return [" ".join(column.slice(row, 1).to_string().split()) for row in range(len(column))]
+        texts = (" ".join(column.slice(row, 1).to_string().split()) for row in range(len(column)))
+        values = [None if text == "[ null ]" else text.removeprefix("[ ").removesuffix(" ]") for text in texts]
     return [_plain(value, clock) for value in values]
 
 
@@ -163,16 +177,15 @@ def _json(rows: _Rows, view: View, sink: Sink) -> None:
     floating point (JavaScript). NaN and infinity are null: JSON has no word for them.
     """
     clock = iso_clock(view.tz)
-    keys = [f"{_encode(name)}:" for name in rows.names]
     head, between, end = ("[", ",\n", "]\n") if view.format == "json" else ("", "\n", "")
     sink.write(head.encode())
     lead = "\n" if head else ""
     for batch in rows:
         columns = [
-            [prefix + text for text in _fragments(name, _values(column, clock))]
-            for name, prefix, column in zip(rows.names, keys, batch.columns, strict=True)
+            _formed(column, clock, partial(_member, f"{_encode(name)}:", name == "data"))
+            for name, column in zip(rows.names, batch.columns, strict=True)
         ]
-        lines = (_escaped("{" + ",".join(row) + "}") for row in zip(*columns, strict=True))
+        lines = ("{" + ",".join(row) + "}" for row in zip(*columns, strict=True))
         sink.write((lead + between.join(lines)).encode())
         lead = between
     if rows.shown:
@@ -180,10 +193,10 @@ def _json(rows: _Rows, view: View, sink: Sink) -> None:
     sink.write(end.encode())
 
 
-def _fragments(name: str, values: list[Any]) -> list[str]:
-    if name == "data":
-        return [_object(value) if isinstance(value, str) else _encode(_finite(value)) for value in values]
-    return [_encode(_finite(value)) for value in values]
+def _member(key: str, data: bool, value: Any) -> str:
+    if type(value) is int:
+        return f"{key}{value}"  # much faster than the encoder
+    return _escaped(key + (_object(value) if data and isinstance(value, str) else _encode(_finite(value))))
 
 
 def _finite(value: Any) -> Any:
@@ -217,11 +230,11 @@ def _every_pair(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return pairs_by_key
 
 
-def _escaped(line: str) -> str:
-    """Inside JSON only strings can hold an odd character, and there \\uXXXX means the same."""
-    if line.isascii() and line.isprintable():
-        return line
-    return _ODD.sub(lambda found: found[0] if is_seen(found[0]) else json.dumps(found[0])[1:-1], line)
+def _escaped(text: str) -> str:
+    """JSON can have an odd character only inside a string, and there \\uXXXX means the same."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _ODD.sub(lambda found: found[0] if is_seen(found[0]) else json.dumps(found[0])[1:-1], text)
 
 
 # A spreadsheet takes these for a formula, in Japanese also the wide ones. Tab and CR are spelled out before.
@@ -237,7 +250,7 @@ def _csv(rows: _Rows, view: View, sink: Sink) -> None:
     clock = iso_clock(view.tz)
     sink.write((",".join(map(_csv_cell, rows.names)) + "\r\n").encode())
     for batch in rows:
-        columns = [map(_csv_cell, _values(column, clock)) for column in batch.columns]
+        columns = [_formed(column, clock, _csv_cell) for column in batch.columns]
         lines = (",".join(row) or '""' for row in zip(*columns, strict=True))
         sink.write("".join(f"{line}\r\n" for line in lines).encode())
 
@@ -294,7 +307,7 @@ class _Column:
 
 _HEX = re.compile(r"(?:.*_)?(?:logon_id|status|ticket_options|encryption_type|access_mask)")
 _UNITS = {"s": "(s)", "ms": "(ms)", "us": "(us)", "bytes": "(bytes)"}
-_WORDS = {word.lower(): word for word in ("SID", "SIDs", "GUID", "UID", "NTLM", "LM", "RDP", "DNS", "OS", "ATT&CK")}
+_WORDS = {word.lower(): word for word in ("SID", "SIDs", "GUID", "UID", "NTLM", "LM", "RDP", "DNS", "OS")}
 _WORDS["sha256"] = "SHA-256"
 
 
@@ -321,11 +334,11 @@ def _columns(rows: _Rows, view: View) -> list[_Column]:
         columns.append(_Column(title(column.name, zone), number, not fixed, []))
     for batch in rows:
         for column, name, values in zip(columns, batch.schema.names, batch.columns, strict=True):
-            column.cells.extend(_cell(value, name) for value in _values(values, clock))
+            column.cells.extend(_formed(values, clock, partial(_cell, name)))
     return columns
 
 
-def _cell(value: Any, name: str) -> str:
+def _cell(name: str, value: Any) -> str:
     match value:
         case None:
             return ""
@@ -354,8 +367,7 @@ def _table(rows: _Rows, view: View, sink: Sink) -> None:
         return
     texts = [[visible(cell) for cell in column.cells] for column in columns]
     widths = [max(map(cell_len, [column.title, *cells])) for column, cells in zip(columns, texts, strict=True)]
-    titles = [column.title for column in columns]
-    for line in (titles, ["-" * width for width in widths], *zip(*texts, strict=True)):
+    for line in ([column.title for column in columns], ["-" * width for width in widths], *zip(*texts, strict=True)):
         padded = []
         for cell, width, column in zip(line, widths, columns, strict=True):
             blanks = " " * (width - cell_len(cell))
@@ -373,16 +385,17 @@ def _drawn(columns: Sequence[_Column]) -> bytes:
     for column in columns:
         longest = max([0, *(cell_len(visible(cell)) for cell in column.cells)])
         natural.append(max(longest, cell_len(column.title)))
-        least.append(max(min(longest, _LEAST_WIDTH if column.folds else longest), *map(len, column.title.split())))
+        needed = min(longest, _LEAST_WIDTH) if column.folds else longest
+        least.append(max([1, needed, *map(cell_len, column.title.split())]))
     drawn = io.BytesIO()
     console = _console(io.TextIOWrapper(drawn, sys.stdout.encoding, "backslashreplace", "\n", write_through=True))
+    console.width = max(console.width, 20)
     widths = _fit(natural, least, console.width - 2 * (len(columns) - 1))
     if widths:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
         for column, width in zip(columns, widths, strict=True):
-            table.add_column(
-                Text(column.title), width=width, justify="right" if column.right else "left", overflow="fold"
-            )
+            side: Literal["left", "right"] = "right" if column.right else "left"
+            table.add_column(Text(column.title), width=width, justify=side, overflow="fold")
         for cells in zip(*(column.cells for column in columns), strict=True):
             table.add_row(*map(_text, cells))
         console.print(table)
@@ -430,8 +443,6 @@ def _console(file: TextIO) -> Console:
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         legacy_windows=False,
         highlight=False,
-        markup=False,
-        emoji=False,
     )
 
 
@@ -441,7 +452,7 @@ def _console(file: TextIO) -> Console:
 @contextmanager
 def watching() -> Iterator[Watcher]:
     """Progress on stderr while the block runs: a bar on a terminal, else a plain line every 10 seconds."""
-    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
+    plain = not sys.stderr.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}
     watcher: Watcher = Lines(say) if plain else _Bar()
     try:
         yield watcher

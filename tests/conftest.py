@@ -21,6 +21,10 @@ settings.register_profile("logontracks", deadline=None)  # the first example of 
 settings.load_profile("logontracks")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden anew instead of comparing")
+
+
 @pytest.fixture(scope="session")
 def shared_logs() -> Path:
     """The folder of real logs. They are no part of the project: without them the test skips, and says so."""

@@ -26,7 +26,7 @@ from pyarrow import parquet
 from rich.cells import cell_len
 
 from logontracks import progress
-from logontracks.cli import options, output
+from logontracks.cli import options, output, watching
 from logontracks.cli.options import Query, View, read_time, read_zone, visible
 from logontracks.errors import CaseError, Error, SourceError, UsageError
 
@@ -330,7 +330,7 @@ def test_a_full_disk_is_told_and_devices_are_not_replaced(form):
 
 @pytest.mark.parametrize("form", get_args(options.Format))
 def test_a_reader_that_goes_away_ends_it_quietly(form):
-    program = f"""import pyarrow as pa; from logontracks.cli import options, output
+    program = f"""import pyarrow as pa; from logontracks.cli import options, output, watching
 table = pa.table({{"n": [str(hash(n)) for n in range(200_000)]}})
 output.render(table.to_reader(), options.View({form!r}))"""
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -469,7 +469,7 @@ def test_progress_off_a_terminal_is_a_line_in_ten_seconds(monkeypatch, capsys):
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     work(progress.SILENT)
-    with output.watching() as watcher:
+    with watching.watching() as watcher:
         watcher.start(480_000_000, 2)
         watcher.phase("reading \x1b")
         for _ in range(60):
@@ -485,7 +485,7 @@ def test_progress_off_a_terminal_is_a_line_in_ten_seconds(monkeypatch, capsys):
 def test_progress_on_a_terminal(env):
     stdout, stderr = Stdout(tty=True), Stdout(tty=True)
     with environment(**env), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        with output.watching() as watcher:
+        with watching.watching() as watcher:
             watcher.start(1, 1)
             print("data", flush=True)
             work(watcher)

@@ -3,19 +3,25 @@
 `case.json` says what belongs to the case; what it does not list does not exist. Every file is written elsewhere,
 synced and renamed before case.json is replaced, so a kill at any moment leaves either the state before or the one
 after. Readers need no lock. Writers hold an advisory lock of the operating system, which dies with its owner.
+
+A file that a commit replaced is removed at once, so that the folder never says one thing twice to who reads it as it
+is. A reader that was in the middle of it reads again from the new state: `Case.read`.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import duckdb
 import filelock
@@ -27,7 +33,10 @@ from logontracks.errors import CaseError
 
 FORMAT = 1
 MANIFEST = "case.json"
+NEW = "case.json.new"  # the next case.json; in a folder without one it says that the first writer was killed
+LOCK = ".lock"
 STAGING = ".staging"
+READ_ATTEMPTS = 20
 TABLES: dict[str, tuple[schema.Column, ...]] = {
     "events": schema.COLUMNS,
     "extents": schema.EXTENTS,
@@ -35,6 +44,9 @@ TABLES: dict[str, tuple[schema.Column, ...]] = {
     "problems": schema.PROBLEMS,
 }
 """Tables that an ingest writes. The folder of each has its name."""
+
+_OWN_NAME = re.compile(r"[0-9a-f]{24}\.parquet")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +63,13 @@ class SourceEntry:
 
     def covers(self, *, activity: bool, source_tz: str | None) -> bool:
         """Whether reading the file again with these options would add nothing."""
-        return (self.activity or not activity) and (self.source_tz or None) == (source_tz or self.source_tz or None)
+        same_times = self.form == "evtx" or (self.source_tz or None) == (source_tz or self.source_tz or None)
+        return (self.activity or not activity) and same_times
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A Parquet file of the case; `day` only for events. `path` is relative to the case."""
+    """A Parquet file of the case; `day` only for events. `path` is relative to the case, with slashes."""
 
     path: str
     rows: int
@@ -84,7 +97,7 @@ class Manifest:
 def load(folder: Path) -> Manifest:
     """The manifest of a case. Raises CaseError when there is none, or none that this version can read."""
     try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        content = (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
         raise CaseError(f"there is no case in {folder}", "make one with `logontracks ingest PATH --case DIR`") from None
     except NotADirectoryError:
@@ -92,20 +105,31 @@ def load(folder: Path) -> Manifest:
     except OSError as error:
         raise CaseError(f"the case in {folder} cannot be read: {error.strerror}", "check the permissions") from error
     try:
-        raw = json.loads(text)
-        version = raw["format"]
+        raw = json.loads(content)
+        version = int(raw["format"])
         if version > FORMAT:
             raise CaseError(
                 f"the case in {folder} has format {version}; this version of logontracks reads up to {FORMAT}",
                 "use the newer version that wrote it, or ingest the logs into a new case",
             )
         entries = tuple(SourceEntry(**entry) for entry in raw["sources"])
-        tables = {name: tuple(File(**file) for file in raw[name]) for name in TABLES}
-    except (ValueError, KeyError, TypeError) as error:
+        tables = {name: tuple(_file(name, file) for file in raw[name]) for name in TABLES}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
         raise CaseError(
-            f"{folder / MANIFEST} is damaged ({error})", "restore it, or ingest the logs into a new case"
+            f"{folder / MANIFEST} is damaged ({what})", "restore it, or ingest the logs into a new case"
         ) from error
     return Manifest(entries, **tables, tables=raw.get("tables"), format=version, written_by=raw.get("written_by", ""))
+
+
+def _file(table: str, raw: dict[str, Any]) -> File:
+    """A file as case.json lists it. Raises ValueError on a path out of the table's folder: files that a commit
+    replaces are removed, and who wrote case.json may be somebody else."""
+    file = File(**raw)
+    parts = PurePosixPath(file.path).parts
+    if parts[:1] != (table,) or ".." in parts or "\\" in file.path or not _OWN_NAME.fullmatch(parts[-1]):
+        raise ValueError(f"{file.path!r} is no file of {table}")
+    return file
 
 
 class Case:
@@ -113,11 +137,39 @@ class Case:
 
     def __init__(self, folder: Path) -> None:
         """Raises CaseError when there is no case in the folder that can be read."""
+        _check_name(folder)
         self.folder = folder
         self.manifest = load(folder)
 
+    def read(self, work: Callable[[Connection], _T]) -> _T:
+        """What `work` finds, all of it in one state of the case.
+
+        A writer removes the files that it replaced. Who comes upon such a gap reads again from the start, in the state
+        that is current by then, and the case has this state from there on. So `work` changes nothing outside, and
+        hands back what it has read: of a stream at least the first batch of a sorted query, which has read it all.
+
+        Raises CaseError when a file is missing or damaged that the case still lists.
+        """
+        return self._again(lambda: work(self._connect()))
+
     def connect(self, *, threads: int | None = None, memory: str | None = None) -> Connection:
-        """A database with a view for each table of the case, and `sources`."""
+        """A database with a view for each table of the case, and `sources`. While others write, use `read`."""
+        return self._again(lambda: self._connect(threads=threads, memory=memory))
+
+    def _again(self, work: Callable[[], _T]) -> _T:
+        for _ in range(READ_ATTEMPTS):
+            try:
+                return work()
+            except (duckdb.Error, OSError) as error:  # OSError: in an Arrow stream
+                if not _tells_of_a_file(error):
+                    raise
+                current = load(self.folder)
+                if current == self.manifest:
+                    raise _unreadable(self.folder, str(error)) from error
+                self.manifest = current
+        raise CaseError(f"the case in {self.folder} is written to faster than it can be read", "try again later")
+
+    def _connect(self, *, threads: int | None = None, memory: str | None = None) -> Connection:
         connection = connect(threads=threads, memory=memory)
         for name, columns in TABLES.items():
             listed = getattr(self.manifest, name)
@@ -138,7 +190,9 @@ class Case:
 
     def digest(self) -> str:
         """One number for all that the case says, whatever order or files it is stored in."""
-        connection = self.connect()
+        return self.read(self._digest)
+
+    def _digest(self, connection: Connection) -> str:
         parts = []
         for name, columns in TABLES.items():
             row = ", ".join(f"COALESCE(CAST({column.name} AS VARCHAR), '\x01')" for column in columns)
@@ -178,29 +232,51 @@ def writing(folder: Path) -> Iterator[Writer]:
 
     Raises CaseError when another process is writing, the folder cannot be written, or the case cannot be read.
     """
+    _check_name(folder)
     with plain_errors(folder):
+        _current(folder)  # before anything is made in a folder that is none of ours
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = load(folder) if (folder / MANIFEST).exists() else Manifest()
-        if not (folder / MANIFEST).exists() and any(p.name not in {STAGING, ".lock"} for p in folder.iterdir()):
-            known = {*TABLES, "tables"}
-            if any(path.name not in known | {STAGING, ".lock", MANIFEST + ".new"} for path in folder.iterdir()):
-                raise CaseError(f"{folder} is not empty and holds no case", "give --case a new folder")
-        lock = filelock.FileLock(folder / ".lock")
+        lock = filelock.FileLock(folder / LOCK, fallback_to_soft=False)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise CaseError(
                 f"another process is writing to the case in {folder}", "wait until it is done, or use another case"
             ) from None
+        except NotImplementedError:
+            raise CaseError(
+                f"the disk that holds {folder} knows no locks", "give --case a folder on a local disk"
+            ) from None
         try:
-            manifest = load(folder) if (folder / MANIFEST).exists() else manifest  # it may have changed before the lock
-            writer = Writer(folder, manifest)
-            writer.clear()
-            writer.staging.mkdir()
-            yield writer
+            writer = Writer(folder, _current(folder))
+            try:
+                writer.begin()
+                yield writer
+            finally:
+                writer.clear()
         finally:
-            shutil.rmtree(folder / STAGING, ignore_errors=True)
             lock.release()
+
+
+def _current(folder: Path) -> Manifest:
+    """What a writer begins with. Raises CaseError where there is no case and the folder is not free for one."""
+    if not folder.is_dir():
+        return Manifest()
+    names = {path.name for path in folder.iterdir()}
+    if MANIFEST in names:
+        manifest = load(folder)
+        for path in sorted(manifest.paths):
+            if not (folder / path).is_file():
+                raise _unreadable(folder, path)
+        return manifest
+    if names - {*TABLES, "tables", LOCK, STAGING, NEW}:
+        raise CaseError(f"{folder} is not empty and holds no case", "give --case a new folder")
+    if NEW not in names and any(path.is_file() for name in TABLES for path in (folder / name).rglob("*")):
+        raise CaseError(
+            f"{folder} holds files of a case, but {MANIFEST} is gone",
+            f"restore {MANIFEST}, or give --case a new folder",
+        )
+    return Manifest()
 
 
 class Writer:
@@ -209,33 +285,57 @@ class Writer:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.staging = folder / STAGING
+        self.staging = folder / STAGING / secrets.token_hex(8)
+        """Of this writer alone: a worker of a killed one may live on for a moment, and write into its own."""
+
+    def begin(self) -> None:
+        """Clear what killed writers left, and make room for this one."""
+        self.clear()
+        if not (self.folder / MANIFEST).exists():
+            (self.folder / NEW).touch()
+        self.staging.mkdir(parents=True)
 
     def clear(self) -> None:
-        """Remove what case.json does not list: the remains of writers that were killed."""
-        shutil.rmtree(self.staging, ignore_errors=True)
-        listed = self.manifest.paths
+        """Remove what case.json does not list: the remains of writers that were killed or failed."""
+        try:
+            listed = load(self.folder).paths if (self.folder / MANIFEST).exists() else set()
+        except CaseError:
+            return  # it was damaged meanwhile: who knows what belongs to it
         for name in TABLES:
             for path in sorted((self.folder / name).rglob("*"), reverse=True):
                 if path.is_dir():
                     with suppress(OSError):
                         path.rmdir()  # only when empty
-                elif path.relative_to(self.folder).as_posix() not in listed:
-                    path.unlink()
+                elif _OWN_NAME.fullmatch(path.name) and path.relative_to(self.folder).as_posix() not in listed:
+                    with suppress(OSError):  # a reader may hold it open on Windows; the next writer removes it
+                        path.unlink()
+            with suppress(OSError):
+                (self.folder / name).rmdir()
+        shutil.rmtree(self.folder / STAGING, ignore_errors=True)
+        with suppress(OSError):
+            (self.folder / NEW).unlink()
 
-    def add(self, staged: Path, to: str) -> None:
-        """Sync a staged file and move it to its place (a path relative to the case). Not part of the case yet."""
-        target = self.folder / to
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sync(staged)
-        staged.replace(target)
+    def add(self, staged: Path, to: str) -> str:
+        """Sync a staged Parquet file and move it to a folder of the case; gives its new path, relative to the case.
+
+        It is not part of the case yet. Its name follows from its content, so that no file ever changes.
+        """
+        with staged.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        path = f"{to}/{digest[:24]}.parquet"
+        if path not in self.manifest.paths:
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync(staged)
+            staged.replace(target)
+        return path
 
     def commit(self, manifest: Manifest) -> None:
         """Make this the case, at once and for good; then remove the files that are no longer part of it."""
         for folder in {(self.folder / path).parent for path in manifest.paths - self.manifest.paths}:
             _sync(folder)
             _sync(folder.parent)
-        new = self.folder / (MANIFEST + ".new")
+        new = self.folder / NEW
         manifest = replace(manifest, written_by=__version__, format=FORMAT)
         new.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
         _sync(new)
@@ -263,6 +363,11 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+_GONE = ("no such file", "no files found", "cannot open file")
+_DAMAGED = ("parquet", "unicode", "tprotocolexception")
+_FULL = ("no space left", "not enough space", "disk quota", "max_temp_directory_size")
+
+
 @contextmanager
 def plain_errors(folder: Path) -> Iterator[None]:
     """Turn what the disk refuses into CaseError with what to do."""
@@ -272,8 +377,22 @@ def plain_errors(folder: Path) -> Iterator[None]:
         raise _case_error(folder, error.errno, error.strerror or str(error)) from error
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = str(error)
-        number = errno.ENOSPC if "space" in text.lower() or "max_temp_directory_size" in text else None
+        number = errno.ENOSPC if any(mark in text.lower() for mark in _FULL) else None
         raise _case_error(folder, number, text.splitlines()[0]) from error
+    except duckdb.Error as error:
+        if not _tells_of_a_file(error):
+            raise
+        raise _unreadable(folder, str(error)) from error
+
+
+def _tells_of_a_file(error: Exception) -> bool:
+    """Whether DuckDB found a Parquet file missing or damaged. What the reader of Parquet throws has no own class."""
+    text = str(error).lower()
+    if isinstance(error, duckdb.InvalidInputException):
+        return any(mark in text for mark in _DAMAGED)
+    if isinstance(error, duckdb.IOException | OSError):
+        return any(mark in text for mark in _GONE + _DAMAGED)
+    return type(error) is duckdb.Error
 
 
 def _case_error(folder: Path, number: int | None, what: str) -> CaseError:
@@ -286,3 +405,19 @@ def _case_error(folder: Path, number: int | None, what: str) -> CaseError:
     if number in {errno.ENOTDIR, errno.EEXIST}:
         return CaseError(f"{folder} is not a folder", "give --case a folder")
     return CaseError(f"the case in {folder} cannot be written: {what}", "check the disk, or give --case another folder")
+
+
+def _unreadable(folder: Path, what: str) -> CaseError:
+    return CaseError(
+        f"a file of the case in {folder} is missing or damaged: {what.splitlines()[0]}",
+        "restore it, or ingest the logs into a new case",
+    )
+
+
+def _check_name(folder: Path) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise CaseError(
+            f"the name of the case folder {str(folder)!a} is not UTF-8", "give --case another name"
+        ) from None

@@ -23,7 +23,7 @@ from logontracks import catalogue, schema
 from logontracks.engines.duckdb import connect, literal
 from logontracks.forms import FORMS
 from logontracks.schema import Form
-from logontracks.sources.envelope import Kind, dictionary
+from logontracks.sources.envelope import Kind, dictionary, first_of_each
 
 AUDITING = "microsoft-windows-security-auditing"
 UNKNOWN = Kind(AUDITING, 0)
@@ -212,7 +212,7 @@ def _parse_one_by_one(names: list[str], data: pa.ChunkedArray) -> tuple[dict[str
     valid: list[bool] = []
     for text in data.to_pylist():
         try:
-            fields = json.loads(text) if text else {}
+            fields = json.loads(text, object_pairs_hook=first_of_each) if text else {}
             text.encode() if text else b""
         except (ValueError, RecursionError):
             fields = None

@@ -24,6 +24,7 @@ from logontracks.errors import SourceError
 from logontracks.merge import Staged, merge
 from logontracks.pool import Result, read_all
 from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces
+from logontracks.sources.envelope import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +91,22 @@ def ingest(
         new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz)
         watcher.start(sum(source.size_bytes for source in new), len(new))
         with ThreadPoolExecutor(max_workers=1) as hasher:
-            hashes = {s.number: hasher.submit(_sha256, s.path) for s in new if s.number not in sha256}
-            result = read_all(
-                _tasks(new),
-                staging=writer.staging,
-                jobs=jobs,
-                activity=activity,
-                source_tz=source_tz,
-                patience=patience,
-                on_progress=_safely(watcher),
-            )
-            sha256 |= {number: future.result() for number, future in hashes.items()}
+            try:
+                hashes = {s.number: hasher.submit(_sha256, s.path) for s in new if s.number not in sha256}
+                result = read_all(
+                    _tasks(new),
+                    staging=writer.staging,
+                    jobs=jobs,
+                    activity=activity,
+                    source_tz=source_tz,
+                    patience=patience,
+                    on_progress=_safely(watcher),
+                )
+                sha256 |= {number: digest for number, future in hashes.items() if (digest := future.result())}
+            finally:
+                hasher.shutdown(wait=False, cancel_futures=True)
+        new, unread = _without_unreadable(new, sha256, result)
+        rejected += unread
         watcher.phase("sorting and writing")
         lost = _finish(writer, new, sha256, result, rejected, jobs=jobs, activity=activity, source_tz=source_tz)
     watcher.finish()
@@ -108,7 +114,7 @@ def ingest(
         files=len(new),
         known=len(sources) - len(new),
         not_logs=sum(not each.asked for each in rejected),
-        records=sum(result.records.values()),
+        records=sum(result.records.get(source.number, 0) for source in new),
         kept=result.rows,
         problems=lost,
         bytes=sum(source.size_bytes for source in new),
@@ -119,11 +125,13 @@ def ingest(
 
 def _outcome(case: Path, read: set[str]) -> dict[str, Any]:
     """What the case holds now, and how many kept records of these sources were copies of others."""
-    connection = Case(case).connect()
-    entries = connection.sql("SELECT sha256, duplicates FROM sources").fetchall()
-    hosts, first, last = connection.sql(
-        "SELECT COUNT(DISTINCT computer_key), MIN(time), MAX(time) FROM events"
-    ).fetchall()[0]
+    summary = "SELECT COUNT(DISTINCT computer_key), MIN(time), MAX(time) FROM events"
+    entries, ((hosts, first, last),) = Case(case).read(
+        lambda connection: (
+            connection.sql("SELECT sha256, duplicates FROM sources").fetchall(),
+            connection.sql(summary).fetchall(),
+        )
+    )
     copies = sum(int(number) for sha256, number in entries if sha256 in read)
     return {"duplicates": copies, "hosts": hosts, "first": first, "last": last}
 
@@ -140,18 +148,39 @@ def _not_yet_read(
     seen: set[str] = set()
     for source in sources:
         if sizes[source.size_bytes] > 1:
-            digest = sha256[source.number] = _sha256(source.path)
-            entry = known.get(digest)
+            digest = _sha256(source.path)
+            entry = known.get(digest or "")
             if digest in seen or (entry and entry.covers(activity=activity, source_tz=source_tz)):
                 continue
-            seen.add(digest)
+            if digest:
+                sha256[source.number] = digest
+                seen.add(digest)
         new.append(source)
     return new, sha256
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(path: Path) -> str | None:
+    """None when the file cannot be read, which reading its records tells more about."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _without_unreadable(
+    sources: list[Source], sha256: dict[int, str], result: Result
+) -> tuple[list[Source], list[Rejected]]:
+    """Sources that were read to their end, and those where the disk refused: they stay out, to be read another time."""
+    read: list[Source] = []
+    unread: list[Rejected] = []
+    for source in sources:
+        why = result.unreadable.get(source.number) or (None if source.number in sha256 else "it is gone")
+        if why is None:
+            read.append(source)
+        else:
+            unread.append(Rejected(source.name, Problem("", "lost", f"it cannot be read: {why}"), asked=True))
+    return read, unread
 
 
 def _tasks(sources: list[Source]) -> list[list[Range]]:
@@ -221,7 +250,7 @@ def _finish(
         events=tuple(f for f in manifest.events if f.path not in merged.replaced) + tuple(merged.events),
         extents=tuple(merged.extents),
         event_counts=tuple(merged.event_counts),
-        problems=tuple(_write_problems(writer, problems, again)),
+        problems=tuple(_write_problems(writer, problems, {source.name for source in sources}, again)),
     )
     if changed != manifest or not manifest.sources:
         writer.commit(changed)
@@ -236,23 +265,30 @@ def _problems(
     for source in sources:
         header = source.layout.problem if source.layout else None
         found = [*([header] if header else []), *result.problems.get(source.number, [])]
-        for problem in dict.fromkeys(found):  # each range of a skipped log says so
-            rows.append({"source_sha256": sha256[source.number], "source": source.name, **problem.as_dict()})
-    for each in rejected:
-        if each.asked or each.name.lower().endswith((".evtx", ".evt")):
-            rows.append({"source_sha256": None, "source": each.name, **each.problem.as_dict()})
+        rows.extend(
+            {"source_sha256": sha256[source.number], "source": source.name, **problem.as_dict()}
+            for problem in dict.fromkeys(found)  # each range of a skipped log says so
+        )
+    rows.extend(
+        {"source_sha256": None, "source": each.name, **each.problem.as_dict()}
+        for each in rejected
+        if each.asked or each.name.lower().endswith((".evtx", ".evt"))
+    )
     return rows
 
 
-def _write_problems(writer: Writer, rows: list[dict[str, object]], again: set[str]) -> list[File]:
-    """All problems of the case as one file, each once."""
+def _write_problems(writer: Writer, rows: list[dict[str, object]], read: set[str], again: set[str]) -> list[File]:
+    """All problems of the case as one file, each once. Of sources that were read `again` only what is said now counts.
+
+    `read` are the names of all that were read now: what could not be opened before has no hash.
+    """
     fields = [(column.name, pa.int64() if column.type == "BIGINT" else pa.string()) for column in schema.PROBLEMS]
     table = pa.Table.from_pylist(rows, schema=pa.schema(fields))
     for file in writer.manifest.problems:
-        old = pq.read_table(writer.folder / file.path, schema=table.schema)
-        table = pa.concat_tables(
-            [old.filter(pc.invert(pc.is_in(old["source_sha256"], pa.array(sorted(again), pa.string())))), table]
-        )
+        old = pq.ParquetFile(writer.folder / file.path).read()
+        hashed = pc.is_in(old["source_sha256"], pa.array(sorted(again), pa.string()))
+        named = pc.and_(pc.is_null(old["source_sha256"]), pc.is_in(old["source"], pa.array(sorted(read), pa.string())))
+        table = pa.concat_tables([old.filter(pc.invert(pc.or_(hashed, named))).cast(table.schema), table])
     if not len(table):
         return []
     table = (
@@ -262,8 +298,4 @@ def _write_problems(writer: Writer, rows: list[dict[str, object]], again: set[st
     )
     path = writer.staging / "problems.parquet"
     pq.write_table(table, path, compression="zstd")
-    to = f"problems/{_sha256(path)[:24]}.parquet"
-    if (writer.folder / to).exists():
-        return [File(to, len(table))]
-    writer.add(path, to)
-    return [File(to, len(table))]
+    return [File(writer.add(path, "problems"), len(table))]

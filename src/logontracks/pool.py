@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Thread, current_thread
@@ -18,7 +19,7 @@ from typing import Any
 
 from logontracks.sources import Range
 from logontracks.sources.envelope import Problem
-from logontracks.sources.evtx import CHUNK_SIZE
+from logontracks.sources.evtx import CHUNK_SIZE, condense, place, records_told
 
 MIN_TEXT = 1 << 20  # bytes of a text file that are given up together
 
@@ -31,6 +32,7 @@ class Result:
     rows: int = 0
     records: dict[int, int] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)  # sources where the disk refused, and why
 
 
 def read_all(
@@ -41,7 +43,7 @@ def read_all(
     activity: bool,
     source_tz: str | None,
     patience: float = 1.0,
-    on_progress: Callable[[int, int], None] = lambda size, records: None,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Result:
     """Read all ranges with so many workers; what they find lies in `staging` afterwards.
 
@@ -51,6 +53,7 @@ def read_all(
     options = {"staging": str(staging), "activity": activity, "source_tz": source_tz, "patience": patience}
     pool = _Pool(tasks, json.dumps(options), staging / "workers.log", on_progress)
     pool.run(max(1, min(jobs, len(tasks))))
+    pool.result.problems = {source: condense(found) for source, found in pool.result.problems.items()}
     return pool.result
 
 
@@ -92,6 +95,12 @@ class _Pool:
             raise self._failure
 
     def _serve(self) -> None:
+        try:
+            self._drive()
+        except Exception as error:  # noqa: BLE001 - the rim of this thread: `run` raises it again
+            self._fail(error)
+
+    def _drive(self) -> None:
         """One thread drives one worker process, and starts another when it dies."""
         process: subprocess.Popen[str] | None = None
         while (task := self._take()) is not None:
@@ -101,8 +110,7 @@ class _Pool:
                 return
             answer, at = _ask(process, *task)
             if answer is None:
-                process.kill()
-                process.wait()
+                _end(process)
                 self._died(task[1], at)
                 process = None
             elif "bug" in answer:
@@ -113,8 +121,9 @@ class _Pool:
                 self._done(*task, answer)
         if process is not None:
             if process.stdin:
-                process.stdin.close()
+                process.stdin.close()  # it ends by itself then
             process.wait()
+            _end(process)
 
     def _start(self) -> subprocess.Popen[str] | None:
         with self._log.open("ab") as log:
@@ -128,7 +137,10 @@ class _Pool:
             )
         with self._changed:
             self._processes[current_thread()] = process
-        if process.stdout is None or "ready" not in process.stdout.readline():
+            stopped = not self._unfinished  # `run` has killed the processes it knew
+        ready = not stopped and process.stdout is not None and "ready" in process.stdout.readline()
+        if not ready:
+            _end(process)
             with self._changed:
                 stopped = not self._unfinished
             if not stopped:
@@ -156,6 +168,7 @@ class _Pool:
                 self.result.records[source] = self.result.records.get(source, 0) + count
             for source, problems in answer["problems"].items():
                 self.result.problems.setdefault(int(source), []).extend(Problem(**problem) for problem in problems)
+            self.result.unreadable.update({int(source): why for source, why in answer["unreadable"].items()})
             self._finish([[part] for part in again])
         size = sum(_size(part) for part in ranges) - sum(_size(part) for part in again)
         self._on_progress(size, sum(records.values()))
@@ -165,7 +178,7 @@ class _Pool:
         if len(ranges) > 1:
             follow = [[part] for part in ranges]
         elif not ranges[0].careful and ranges[0].form == "evtx":
-            follow = [[part] for part in ranges[0].split(1)]
+            follow = [[part] for part in ranges[0].carefully()]
         else:
             follow = [[part] for part in self._give_up(ranges[0], at)]
         with self._changed:
@@ -176,7 +189,7 @@ class _Pool:
         if part.form == "evtx" and (at is not None or part.count == 1):
             chunk = part.first if at is None else at
             what = "reading it did not end, or ended the reader: the chunk is damaged and was left out"
-            self._note(part.source, Problem(f"chunk {chunk}", "lost", what))
+            self._note(part.source, Problem(place(chunk), "lost", what, records_told(Path(part.path), chunk)))
             before = Range(part.source, part.path, part.form, part.first, chunk - part.first, careful=True)
             behind = Range(
                 part.source, part.path, part.form, chunk + 1, part.first + part.count - chunk - 1, careful=True
@@ -184,7 +197,7 @@ class _Pool:
             return [rest for rest in (before, behind) if rest.count > 0]
         if part.form != "evtx" and part.count <= MIN_TEXT:
             what = f"reading {part.count} bytes from there did not end, or ended the reader: they were left out"
-            self._note(part.source, Problem(f"byte {part.first}", "lost", what))
+            self._note(part.source, Problem(part.place, "lost", what))
             return []
         return part.split(2)
 
@@ -199,9 +212,19 @@ class _Pool:
 
     def _fail(self, what: Exception) -> None:
         with self._changed:
-            self._failure = what
+            self._failure = self._failure or what
             self._unfinished = 0
             self._changed.notify_all()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a worker, however it is, and leave nothing of it."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with suppress(OSError):  # what was not sent to it does not matter any more
+                pipe.close()
 
 
 def _ask(process: subprocess.Popen[str], task: int, ranges: list[Range]) -> tuple[dict[str, Any] | None, int | None]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Timer
-from typing import Any
+from threading import Event, Timer
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
 
 from logontracks import catalogue
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, literal
+from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.errors import QueryError
 
 SQL_SECONDS = 300.0
@@ -46,14 +48,17 @@ class Answer:
     total: int | None
     connection: Connection = field(repr=False)
     source: Generator[pa.RecordBatch] | None = field(default=None, repr=False)
+    timer: Timer | None = field(default=None, repr=False)
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop what still runs for rows that nobody wants."""
         if self.source is not None:
             self.source.close()
+        if self.timer is not None:
+            _stop(self.timer)
         self.connection.interrupt()
         self.rows.close()
         self.connection.close()
@@ -63,32 +68,66 @@ def events(case: Case, wanted: EventFilter, *, limit: int = 0, for_people: bool 
     """Events in the order of time; `for_people`: few columns in words instead of all of them."""
     connection = case.connect()
     where = _where(wanted)
-    total = connection.execute(f"SELECT COUNT(*) FROM events WHERE {where}").fetchall()[0][0]
+    count = f"SELECT COUNT(*) FROM events WHERE {where}"
+    total = interruptible(connection, lambda: connection.execute(count).fetchall()[0][0])
     limited = f"LIMIT {limit}" if limit else ""
-    order = "ORDER BY time, computer_key, channel, record_id"
+    order = "ORDER BY time, computer_key, channel, record_id, uid, source_sha256, position"
     if for_people:
         _name_codes(connection)
         query = f"{_PEOPLE} WHERE {where} {order} {limited}"
     else:
         query = f"SELECT * FROM events WHERE {where} {order} {limited}"
-    return Answer(connection.sql(query).to_arrow_reader(10_000), total, connection)
+    return _answer(connection, query, total)
 
 
-_PEOPLE = """
+def _answer(connection: Connection, query: str, total: int) -> Answer:
+    reader, batches = _stream(connection, query)
+    return Answer(pa.RecordBatchReader.from_batches(reader.schema, batches), total, connection, batches)
+
+
+def _stream(connection: Connection, query: str) -> tuple[pa.RecordBatchReader, Generator[pa.RecordBatch]]:
+    """The rows as a stream that has begun, and its batches."""
+    reader = interruptible(connection, lambda: connection.sql(query).to_arrow_reader(10_000))
+
+    def batches() -> Generator[pa.RecordBatch]:
+        while (batch := interruptible(connection, lambda: next(reader, None))) is not None:
+            yield batch
+
+    return reader, batches()
+
+
+_PEOPLE = f"""
 SELECT time, computer AS host, event_id AS event, COALESCE(title, provider) AS what,
     CASE WHEN target_name IS NOT NULL THEN concat_ws('\\', target_domain, target_name)
-        ELSE concat_ws('\\', subject_domain, subject_name) END AS account,
+        WHEN subject_name IS NOT NULL THEN concat_ws('\\', subject_domain, subject_name)
+        ELSE COALESCE(target_sid, subject_sid) END AS account,
     COALESCE(logon_words, CAST(logon_type AS VARCHAR)) AS logon,
-    COALESCE(source_address, workstation) AS source,
-    COALESCE(target_logon_id, subject_logon_id) AS logon_id,
-    COALESCE(service_name, target_server, object_name, share_name) AS object,
-    COALESCE(status_words, CASE WHEN COALESCE(sub_status, status) <> 0
-        THEN printf('0x%08x', COALESCE(NULLIF(sub_status, 0), status)) END, outcome) AS result
-FROM events
+    CASE WHEN outgoing THEN NULL
+        ELSE COALESCE(source_address, workstation, caller_computer, calling_station) END AS source,
+    -- of the account's own session: where the account is one that another acts on, that one's is under "by"
+    CASE WHEN target_name IS NOT NULL THEN target_logon_id
+        ELSE COALESCE(target_logon_id, subject_logon_id) END AS logon_id,
+    -- that the host itself lets somebody log on says nothing
+    CASE WHEN target_name IS NOT NULL AND subject_name IS NOT NULL AND (event_id NOT IN (4624, 4625, 4627, 4648)
+            OR subject_logon_id NOT IN ({", ".join(row["decimal"] for row in catalogue.table("reserved_logon_ids"))}))
+        THEN concat_ws(' ', concat_ws('\\', subject_domain, subject_name), printf('0x%x', subject_logon_id))
+        END AS "by",
+    COALESCE(service_name, target_server || CASE WHEN outgoing THEN ' ' || source_address ELSE '' END, target_server,
+        NULLIF(concat_ws('\\', share_name, object_name), ''), member_name, member_sid,
+        NULLIF(concat_ws('\\', target_outbound_domain, target_outbound_name), '')) AS object,
+    COALESCE(CASE WHEN event_id = 4689 THEN printf('exit code 0x%x', status) END, status_words, reason_words,
+        CASE WHEN COALESCE(sub_status, status) <> 0
+            THEN printf('0x%08x', COALESCE(NULLIF(sub_status, 0), status)) END,
+        CASE WHEN event_id <> 4648 THEN outcome END) AS result -- a 4648 is a success even when the logon then fails
+FROM (
+    -- a 4648 for another host has that host's address where others have the client's
+    SELECT *, event_id = 4648 AND target_server IS NOT NULL AND target_server <> 'localhost' AS outgoing FROM events
+)
 LEFT JOIN titles ON title_provider = LOWER(provider) AND title_event = event_id
 LEFT JOIN logon_words ON logon_code = logon_type
 LEFT JOIN status_words ON status_kerberos = (event_id BETWEEN 4768 AND 4773)
     AND status_code = COALESCE(NULLIF(sub_status, 0), NULLIF(status, 0))
+LEFT JOIN reason_words ON reason_provider = LOWER(provider) AND reason_event = event_id AND reason = reason_code
 """
 
 
@@ -101,10 +140,15 @@ def _name_codes(connection: Connection) -> None:
         for table, kerberos in (("status_codes", False), ("kerberos_codes", True))
         for row in catalogue.table(table)
     ]
+    reasons = [
+        ("microsoft-windows-terminalservices-localsessionmanager", 40, int(row["code"]), row["meaning"])
+        for row in catalogue.table("rdp_disconnect_reasons")
+    ]
     for name, columns, rows in (
         ("titles", ("title_provider", "title_event", "title"), titles),
         ("logon_words", ("logon_code", "logon_words"), types),
         ("status_words", ("status_kerberos", "status_code", "status_words"), statuses),
+        ("reason_words", ("reason_provider", "reason_event", "reason", "reason_words"), reasons),
     ):
         table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
         connection.register(name, table)
@@ -171,9 +215,7 @@ def problems(case: Case, *, limit: int = 0) -> Answer:
     connection = case.connect()
     total = connection.execute("SELECT COUNT(*) FROM problems").fetchall()[0][0]
     query = "SELECT source, position, kind, what, records_lost, source_sha256 FROM problems ORDER BY ALL"
-    return Answer(
-        connection.sql(f"{query} {f'LIMIT {limit}' if limit else ''}").to_arrow_reader(10_000), total, connection
-    )
+    return _answer(connection, f"{query} {f'LIMIT {limit}' if limit else ''}", total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +230,19 @@ class Info:
 def info(case: Case) -> Info:
     """Sources, hosts with what they logged and when, and totals."""
     connection = case.connect()
+    return interruptible(connection, lambda: _info(case, connection))
+
+
+def _info(case: Case, connection: Connection) -> Info:
     sources = connection.sql("SELECT * FROM sources ORDER BY name, sha256").to_arrow_table()
     hosts = connection.sql("""
         SELECT arg_max(computer, time) AS host, COUNT(*) AS events, MIN(time) AS first, MAX(time) AS last,
-            string_agg(DISTINCT replace(replace(replace(channel, 'Microsoft-Windows-', ''), 'TerminalServices-', ''),
-                '/Operational', ''), ', ') AS logs
-        FROM events GROUP BY computer_key ORDER BY computer_key""").to_arrow_table()
+            string_agg(DISTINCT log, ', ' ORDER BY log) AS logs
+        FROM (
+            SELECT *, replace(replace(replace(channel, 'Microsoft-Windows-', ''), 'TerminalServices-', ''),
+                '/Operational', '') AS log
+            FROM events
+        ) GROUP BY computer_key ORDER BY computer_key""").to_arrow_table()
     ((kept, first, last),) = connection.execute("SELECT COUNT(*), MIN(time), MAX(time) FROM events").fetchall()
     ((files, size, records, duplicates),) = connection.execute(
         "SELECT COUNT(*), SUM(size_bytes), SUM(records), SUM(duplicates) FROM sources"
@@ -222,70 +271,116 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
     It can read nothing but the case and write nothing at all. Raises QueryError when the text is not exactly one
     SELECT, when it fails, or when it takes longer than `seconds`.
     """
-    connection = case.connect(memory=memory)
-    query = _one_select(connection, text)
-    folder = literal(str(case.folder.resolve()) + "/")
-    for setting in (
-        f"allowed_directories = [{folder}]",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
-    timer = Timer(seconds, connection.interrupt)
+    if memory is not None and not _SIZE.fullmatch(memory):
+        raise QueryError(f"{memory!r} is no size of memory", "write 4GB or 600MB")
+    too_late = Event()
+    try:
+        connection = case.connect(memory=memory)
+        query = _one_select(connection, text)
+        folder = literal(str(case.folder.resolve()) + "/")
+        for setting in (
+            f"allowed_directories = [{folder}]",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            connection.execute(f"SET {setting}")
+    except duckdb.Error as error:
+        raise _failed(error, seconds, too_late) from error
+
+    def interrupt() -> None:
+        too_late.set()
+        connection.interrupt()
+
+    timer = Timer(seconds, interrupt)
     timer.daemon = True
     timer.start()
     try:
-        reader = connection.sql(query).to_arrow_reader(10_000)
+        reader, batches = _stream(connection, query)
     except duckdb.Error as error:
-        timer.cancel()
-        raise _failed(error, seconds) from error
+        raise _failed(error, seconds, too_late) from error
+    finally:
+        if sys.exc_info()[0] is not None:
+            _stop(timer)
 
     def bounded() -> Generator[pa.RecordBatch]:
         left = limit or None
         try:
-            for batch in reader:
+            for batch in batches:
                 yield batch if left is None else batch.slice(0, left)
                 left = None if left is None else left - min(left, len(batch))
                 if left == 0:
                     return
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise _failed(error, seconds) from error
-        finally:
-            timer.cancel()
+        except (duckdb.Error, pa.ArrowException, OSError) as error:  # OSError is what the Arrow stream makes of it
+            raise _failed(error, seconds, too_late) from error
 
-    batches = bounded()
-    return Answer(pa.RecordBatchReader.from_batches(reader.schema, batches), None, connection, batches)
+    rows = bounded()
+    return Answer(pa.RecordBatchReader.from_batches(reader.schema, rows), None, connection, rows, timer)
 
 
-def _failed(error: Exception, seconds: float) -> QueryError:
-    if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error).upper():
+_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kmgt]i?b", re.IGNORECASE)
+
+
+def _stop(timer: Timer) -> None:
+    """Its thread holds the connection: Python ends noisily when both are still there."""
+    timer.cancel()
+    timer.join()
+
+
+def _failed(error: Exception, seconds: float, too_late: Event) -> QueryError:
+    if too_late.is_set():
         return QueryError(f"the query took longer than {seconds:g} s", "narrow it, or give it more with --seconds")
-    return QueryError(str(error).strip(), "tables: events, sources, problems, extents, event_counts")
+    text = str(error).strip()
+    if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory"):
+        # what follows on other lines are settings that nobody can change here
+        return QueryError(text.partition("\n")[0], "narrow it, or give it more memory with --memory")
+    return QueryError(text, "tables: events, sources, problems, extents, event_counts")
 
 
 def _one_select(connection: Connection, text: str) -> str:
     hint = 'give one SELECT, such as "SELECT computer, COUNT(*) FROM events GROUP BY ALL"'
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise QueryError("it is no text in UTF-8", hint)
     try:
         statements = connection.extract_statements(text)
         if len(statements) != 1:
             raise QueryError(f"the text holds {len(statements)} statements", hint)
         ((verdict,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statements[0].query]).fetchall()
+        parsed = json.loads(verdict)
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         raise QueryError(str(error).strip(), hint) from error
-    parsed = json.loads(verdict)
+    except RecursionError:
+        raise QueryError("it is nested too deeply", hint) from None
     if parsed.get("error"):
-        raise QueryError(f"it is no SELECT: {parsed.get('error_message', '')}", hint)
-    if strange := _nodes(parsed) - _SELECTING:
-        raise QueryError(f"it does more than select: {', '.join(sorted(strange))}", hint)
+        raise QueryError("it is no SELECT, or a PIVOT that does not list its columns with IN", hint)
+    if strange := _beyond_selecting(parsed):
+        raise QueryError(f"it does more than select from the tables: {', '.join(sorted(strange))}", hint)
     return statements[0].query.strip().rstrip(";")
 
 
 _SELECTING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_TABLE_FUNCTIONS = {
+    "duckdb_columns", "duckdb_functions", "duckdb_tables", "duckdb_views", "generate_series", "json_each", "json_tree",
+    "pragma_table_info", "pragma_version", "range", "repeat", "repeat_row", "unnest",
+}  # fmt: skip
+"""Those that make rows or describe tables. Others read files, run text as SQL or change how the engine works."""
 
 
-def _nodes(tree: Any) -> set[str]:
-    """The kinds of statement in a parsed query, at any depth: WITH may hold a COPY TO that writes files."""
-    if isinstance(tree, dict):
-        own = {tree["type"]} if str(tree.get("type", "")).endswith("_NODE") else set()
-        return own.union(*map(_nodes, tree.values()))
-    return set().union(*map(_nodes, tree)) if isinstance(tree, list) else set()
+def _beyond_selecting(parsed: Any) -> set[str]:
+    """What a parsed query has, at any depth, that does more than select: WITH may hold a COPY TO that writes files.
+
+    Not all is seen here: json_execute_serialized_sql() and query() run SQL that they are given as text.
+    """
+    found = set()
+    waiting = [parsed]
+    while waiting:
+        tree = waiting.pop()
+        match tree:
+            case {"type": "TABLE_FUNCTION", "function": {"function_name": str(name)}}:
+                if name.lower() not in _TABLE_FUNCTIONS:
+                    found.add(f"{name}()")
+            case {"type": str(kind)} if kind.endswith("_NODE") and kind not in _SELECTING:
+                found.add(kind.removesuffix("_NODE").removesuffix("_QUERY"))
+        waiting += tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return found

@@ -1,8 +1,8 @@
-"""A worker process: reads ranges of sources and writes staged rows. Started by pool.py as `python -m logontracks.worker`.
+"""A worker process: reads ranges of sources and writes staged rows.
 
-It gets one task a line on stdin and answers with lines on stdout, all of them JSON. While it reads foreign bytes a
-timer runs that ends the whole process: the `evtx` wheel can spin for ever and hears no signal. The timer also ends a
-worker whose parent is gone.
+pool.py starts it as `python -m logontracks.worker`. It gets one task a line on stdin and answers with lines on stdout,
+all of them JSON. While it reads foreign bytes a timer runs that ends the whole process: the `evtx` wheel can spin for
+ever and hears no signal. The timer also ends a worker whose parent is gone.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from logontracks.normalize import Normalizer
 from logontracks.sources import Range, evtx, nxlog
 from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_table
-from logontracks.sources.evtx_text import Common, NotCleanError
+from logontracks.sources.evtx_text import Common, NotCleanError, Piece
 
 SECONDS_A_CHUNK = 5.0  # a chunk takes a millisecond
 SECONDS_A_RANGE = 8.0  # and half a second for each MiB
+MAX_MEMORY = 4 << 30  # bytes; a worker has about 200 MB, and sets 1.3 GB aside
 
 
 class Worker:
@@ -55,6 +57,7 @@ class Worker:
         problems: dict[int, list[Problem]] = defaultdict(list)
         records: dict[int, int] = defaultdict(int)
         again: list[dict[str, Any]] = []
+        unreadable: dict[int, str] = {}
         for part in ranges:
             try:
                 if part.form == "evtx":
@@ -74,11 +77,15 @@ class Worker:
                     tables.extend(lines.parts)
                     piece = lines
             except NotCleanError:
-                again.append(_as_dict(Range(part.source, part.path, part.form, part.first, part.count, careful=True)))
+                again.extend(_as_dict(each) for each in part.carefully())
+                continue
+            except OSError as error:
+                unreadable[part.source] = error.strerror or str(error)
                 continue
             extents[part.source].add(piece.extents)
             problems[part.source].extend(piece.problems)
             records[part.source] += piece.records
+        say({"at": None})  # whatever goes wrong from here on is not the last chunk's fault
         tables.extend((kind, to_table(found, self._common.heads, self._common.tails)) for kind, found in rows.items())
         rows.clear()
         staged, bad = self._normalizer.rows(tables)
@@ -95,13 +102,15 @@ class Worker:
             "records": dict(records),
             "problems": {source: [problem.as_dict() for problem in found] for source, found in problems.items()},
             "again": again,
+            "unreadable": unreadable,
         }
 
     def _read_evtx(self, part: Range) -> Any:
         path = Path(part.path)
         where = evtx.layout(path)
         if where is None:
-            raise NotCleanError("it is no EVTX file any more")
+            what = "it was changed while it was read, and is no EVTX file any more"
+            return Piece(problems=[Problem(part.place, "lost", what)])
         if not part.careful:
             with self._timer(self._range_seconds(part)):
                 return evtx.read(self._common, part.source, path, where, part.first, part.count)
@@ -178,8 +187,19 @@ def say(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def _bound_memory() -> None:
+    """Let the system refuse more than MAX_MEMORY, where it can: Linux. The wheel ends its process then."""
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415 - other systems do not have it
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = MAX_MEMORY if hard == resource.RLIM_INFINITY else min(MAX_MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    _bound_memory()
     gc.disable()  # records make no cycles, and there are millions
     options = json.loads(sys.argv[1])
     worker = Worker(
@@ -193,6 +213,8 @@ def main() -> None:
         task = json.loads(line)
         try:
             answer = worker.run(task["id"], [Range(**part) for part in task["ranges"]])
+        except (MemoryError, duckdb.OutOfMemoryException):
+            os._exit(1)  # as the wheel does: the parent finds out which chunk asks for so much
         except OSError as error:
             answer = {"refused": [error.errno, error.strerror or str(error)]}
         except Exception:  # noqa: BLE001 - the rim of this process: the parent raises it again

@@ -32,7 +32,7 @@ def command(
     Example:
       logontracks ingest evidence/dc01 evidence/ws-logs --case ./case
     """
-    from logontracks.cli.output import watching  # noqa: PLC0415 - fast start
+    from logontracks.cli.watching import watching  # noqa: PLC0415 - fast start
     from logontracks.pipeline import ingest  # noqa: PLC0415 - fast start
 
     del no_build  # nothing is built yet; the option is there so that scripts need not change

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import functools
+import io
 import os
 import re
 import secrets
@@ -31,6 +32,7 @@ Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 Clock = Callable[[int], str]  # microseconds since 1970 UTC, to text
 R = TypeVar("R")
 
+INTERRUPTED = 130  # exit code
 TABLE_ROWS = 1000  # a table is for reading; the other formats have no limit unless one is given
 
 _BY_ENDING: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -406,12 +408,15 @@ def report(error: BaseException) -> int:
             return error.exit_code
         case KeyboardInterrupt() | click.Abort():
             say("Interrupted.")
-            return 130
+            return INTERRUPTED
         case RuntimeError() if str(error) == "Query interrupted":  # what DuckDB makes of a Ctrl-C
             say("Interrupted.")
-            return 130
+            return INTERRUPTED
         case click.ClickException():
-            error.show()
+            told = io.StringIO()
+            error.show(told)
+            sys.stderr.write("\n".join(map(visible, told.getvalue().split("\n"))))
+            sys.stderr.flush()
             return error.exit_code
         case _:
             raise error

@@ -1,4 +1,4 @@
-"""Tables to people and files: any Arrow stream as table, json, jsonl, csv or parquet; and progress on stderr.
+"""Tables to people and files: any Arrow stream as table, json, jsonl, csv or parquet.
 
 Log text is written by attackers. What a terminal could act on, what the eye cannot see and what has no meaning
 (controls, bidi controls, zero-width, odd blanks, line separators, tags, private use, unassigned) never leaves here as
@@ -18,7 +18,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -27,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, assert_never
 
 from logontracks.cli.options import Clock, Sink, View, is_seen, iso_clock, opened, pieces, say, visible, wall_clock
 from logontracks.errors import UsageError
-from logontracks.progress import Lines, Meter, Watcher
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,10 +149,23 @@ def _plain(value: Any, clock: Clock) -> Any:
             return clock((moment - _EPOCH) // timedelta(microseconds=1))
         case dict():
             return {str(key): _plain(item, clock) for key, item in value.items()}
+        case tuple() if hasattr(value, "nanoseconds"):
+            return _interval(*value)
         case list() | tuple():
             return [_plain(item, clock) for item in value]
         case _:
             return str(value)
+
+
+def _interval(months: int, days: int, nanoseconds: int) -> str:
+    """14 months 1 day 02:00:00.5: months and days have no fixed length, so none becomes another."""
+    parts = [f"{n} {unit}{'' if abs(n) == 1 else 's'}" for n, unit in ((months, "month"), (days, "day")) if n]
+    seconds, rest = divmod(abs(nanoseconds) // 1000, 10**6)
+    if nanoseconds or not parts:
+        fraction = f".{rest:06}".rstrip("0") if rest else ""
+        sign = "-" if nanoseconds < 0 else ""
+        parts.append(f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}")
+    return " ".join(parts)
 
 
 def _day(days: int) -> str:
@@ -182,7 +193,7 @@ def _json(rows: _Rows, view: View, sink: Sink) -> None:
     lead = "\n" if head else ""
     for batch in rows:
         columns = [
-            _formed(column, clock, partial(_member, f"{_encode(name)}:", name == "data"))
+            _formed(column, clock, partial(_member, _escaped(f"{_encode(name)}:"), name == "data"))
             for name, column in zip(rows.names, batch.columns, strict=True)
         ]
         lines = ("{" + ",".join(row) + "}" for row in zip(*columns, strict=True))
@@ -281,7 +292,11 @@ def _parquet(rows: _Rows, view: View, sink: Sink) -> None:
     schema = pa.schema(
         [column.with_name(name) for column, name in zip(rows.schema, rows.names, strict=True)], rows.schema.metadata
     )
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+    try:
+        opened_writer = parquet.ParquetWriter(sink, schema, compression="zstd")
+    except pa.ArrowNotImplementedError as error:
+        raise UsageError(f"parquet cannot hold this: {error}", "CAST the column to VARCHAR.") from None
+    with opened_writer as writer:
         waiting: list[pa.RecordBatch] = []
         for batch in rows:
             waiting.append(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
@@ -388,7 +403,7 @@ def _drawn(columns: Sequence[_Column]) -> bytes:
         needed = min(longest, _LEAST_WIDTH) if column.folds else longest
         least.append(max([1, needed, *map(cell_len, column.title.split())]))
     drawn = io.BytesIO()
-    console = _console(io.TextIOWrapper(drawn, sys.stdout.encoding, "backslashreplace", "\n", write_through=True))
+    console = terminal(io.TextIOWrapper(drawn, sys.stdout.encoding, "backslashreplace", "\n", write_through=True))
     console.width = max(console.width, 20)
     widths = _fit(natural, least, console.width - 2 * (len(columns) - 1))
     if widths:
@@ -433,7 +448,7 @@ def _fit(natural: Sequence[int], least: Sequence[int], room: int) -> list[int] |
     return widths
 
 
-def _console(file: TextIO) -> Console:
+def terminal(file: TextIO) -> Console:
     """For a terminal: its width or COLUMNS; no colour at all with NO_COLOR, where rich would still write bold."""
     from rich.console import Console  # noqa: PLC0415 - fast start
 
@@ -444,56 +459,3 @@ def _console(file: TextIO) -> Console:
         legacy_windows=False,
         highlight=False,
     )
-
-
-# Progress
-
-
-@contextmanager
-def watching() -> Iterator[Watcher]:
-    """Progress on stderr while the block runs: a bar on a terminal, else a plain line every 10 seconds."""
-    plain = not sys.stderr.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}
-    watcher: Watcher = Lines(say) if plain else _Bar()
-    try:
-        yield watcher
-    finally:
-        watcher.finish()
-
-
-class _Bar:
-    """A bar that goes when the work has ended, with the notes staying above it."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415 - fast start
-
-        self._meter = Meter()
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-            console=_console(sys.stderr),
-            transient=True,
-            redirect_stdout=False,  # rich would take hold of stdout too
-        )
-        self._task = self._progress.add_task("", total=None, state="")
-
-    def start(self, total_bytes: int, files: int) -> None:
-        self._meter = Meter(total_bytes, files)
-        self._progress.update(self._task, total=total_bytes or None, completed=0)
-        self._progress.start()
-
-    def advance(self, size_bytes: int, records: int) -> None:
-        self._meter.advance(size_bytes, records)
-        self._progress.update(self._task, completed=self._meter.done_bytes, state=self._meter.text())
-
-    def phase(self, text: str) -> None:
-        self._progress.update(self._task, description=visible(text), state=self._meter.text())
-
-    def note(self, text: str) -> None:
-        from rich.text import Text  # noqa: PLC0415 - fast start
-
-        self._progress.console.print(Text(visible(text)), soft_wrap=True)
-
-    def finish(self) -> None:
-        self._progress.stop()

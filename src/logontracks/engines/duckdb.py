@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
 Connection = duckdb.DuckDBPyConnection
+T = TypeVar("T")
 
 
 def connect(*, threads: int | None = None, memory: str | None = None, spill: Path | None = None) -> Connection:
@@ -31,9 +36,22 @@ def connect(*, threads: int | None = None, memory: str | None = None, spill: Pat
     return connection
 
 
+def interruptible(connection: Connection, work: Callable[[], T]) -> T:
+    """What `work` finds on the connection. In a thread of its own: DuckDB may look for a Ctrl-C only after seconds."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(work)
+        try:
+            while not future.done():
+                wait([future], timeout=0.5)  # Windows does not wake up from an endless one
+        except BaseException:
+            connection.interrupt()
+            raise
+        return future.result()
+
+
 def literal(text: str) -> str:
-    """Text as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
+    """Text as an SQL string. What is no UTF-8, as a shell may hand over, is spelled out: no table holds it."""
+    return "'" + text.encode("utf-8", "backslashreplace").decode().replace("'", "''") + "'"
 
 
 def name(text: str) -> str:
@@ -42,8 +60,8 @@ def name(text: str) -> str:
 
 
 def files(paths: list[Path]) -> str:
-    """A list of files for read_parquet."""
-    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
+    """A list of files for read_parquet, which takes `*`, `?` and `[` in a name for a pattern."""
+    return "[" + ", ".join(literal(re.sub(r"[*?[]", r"[\g<0>]", str(path))) for path in paths) + "]"
 
 
 def _half_of_memory() -> str:

@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from logontracks.sources import evtx, nxlog
 from logontracks.sources.envelope import Problem
 
 PIECE_BYTES = 16 << 20  # of one source that one worker reads in one go
+CAREFUL_CHUNKS = 64  # when it is read chunk by chunk: what they hold stays in memory, and forged ones are large
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,22 @@ class Range:
     count: int
     careful: bool = False
 
+    @property
+    def place(self) -> str:
+        """In words, as problems tell it."""
+        if self.form == "evtx":
+            return evtx.place(self.first, self.first + self.count - 1)
+        return f"byte {self.first}"
+
+    def carefully(self) -> list[Range]:
+        """The range in the parts in which it is read when it does not read in one go, or a worker died of it."""
+        return self.split(-(-self.count // CAREFUL_CHUNKS) if self.form == "evtx" else 1)
+
     def split(self, parts: int) -> list[Range]:
         """The range in so many equal parts, none of them empty, to be read carefully."""
         parts = max(1, min(parts, self.count))
         cuts = [self.first + self.count * part // parts for part in range(parts + 1)]
-        return [
-            Range(self.source, self.path, self.form, low, high - low, careful=True)
-            for low, high in zip(cuts, cuts[1:], strict=False)
-        ]
+        return [Range(self.source, self.path, self.form, low, high - low, careful=True) for low, high in pairwise(cuts)]
 
 
 def find(paths: Iterable[Path], *, leave_out: Path | None = None) -> Iterator[Source | Rejected]:
@@ -63,7 +73,8 @@ def find(paths: Iterable[Path], *, leave_out: Path | None = None) -> Iterator[So
     """
     seen: set[tuple[int, int]] = set()
     number = 0
-    for path, name, asked in _files(paths, leave_out):
+    for path, written, asked in _files(paths, leave_out):
+        name = written.encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8, what a case holds must
         try:
             status = path.stat()
             if (status.st_dev, status.st_ino) in seen:

@@ -41,7 +41,7 @@ ProblemKind = Literal["lost", "doubt", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that could not be read, or was read and may be wrong. `position` is in words; empty: the whole source."""
+    """Something that could not be read, or was read and may be wrong. `position` is in words; empty: all of it."""
 
     position: str
     kind: ProblemKind
@@ -168,6 +168,14 @@ def dictionary(indices: pa.Array, values: list[Any], kind: pa.DataType) -> pa.Ar
     if len(number) < len(values):
         indices = pa.array(mapping, pa.int32()).take(indices)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(number), kind))
+
+
+def first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads: of a name that comes twice the first value counts, as it does for DuckDB."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
 
 
 def guid(text: str | None) -> str | None:

@@ -1,16 +1,19 @@
 """EVTX: ranges of 64 KiB chunks to envelopes, by way of the `evtx` wheel.
 
-The wheel turns a record into JSON text, which evtx_text.py takes apart. The wheel can spin for ever on damaged bytes and cannot be interrupted, so everything here
-runs in a worker process that can be killed from outside (worker.py).
+The wheel turns a record into JSON text, which evtx_text.py takes apart. The wheel can spin for ever on damaged bytes
+and cannot be interrupted, so everything here runs in a worker process that can be killed from outside (worker.py).
 
 A range is first read in one go with checksums on. If anything about it is not clean, what was read is thrown away and
-the range is read again chunk by chunk (`read_carefully`), which finds out what can be saved and says what is lost.
+the range is read again chunk by chunk (`read_carefully`), which finds out what can be saved and says what is lost. It
+mends each chunk first: the wheel stops at the first record header that is wrong, and its look-ups can be led in circles
+by the tables of a chunk, which it can do without.
 File format: [MS-EVEN6] 2.2 and the libevtx format documentation.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,14 +23,27 @@ from typing import Any, BinaryIO, NamedTuple
 import evtx
 
 from logontracks.sources.envelope import Problem
-from logontracks.sources.evtx_text import Common, IrrelevantError, NotCleanError, Piece, collect, sound
+from logontracks.sources.evtx_text import (
+    MAX_CHUNK_TEXT,
+    Common,
+    IrrelevantError,
+    NotCleanError,
+    Piece,
+    collect,
+    sound,
+)
 
 FILE_MAGIC = b"ElfFile\x00"
 CHUNK_MAGIC = b"ElfChnk\x00"
 RECORD_MAGIC = b"**\x00\x00"
 HEADER_SIZE = 4096
 CHUNK_SIZE = 65536
-MAX_RECORDS = (CHUNK_SIZE - 512) // 24  # more records than that do not fit into a chunk
+NO_CHECKSUMS = 4  # flag of a file and of a chunk
+RECORDS_START = 512  # in a chunk
+MIN_RECORD = 28  # bytes: a record header and the size once more
+MAX_RECORDS = (CHUNK_SIZE - RECORDS_START) // MIN_RECORD  # more records than that do not fit into a chunk
+MAX_TICKS = 2650467743999999999  # FILETIME of the end of the year 9999; the wheel stops at a header that is beyond it
+MAX_PROBLEMS = 200  # of one source told one by one; the rest as a sum
 
 
 class Layout(NamedTuple):
@@ -38,6 +54,8 @@ class Layout(NamedTuple):
     dirty: bool  # the file was copied while Windows was writing it
     checksums: bool
     problem: Problem | None
+    counted: int = 0  # chunks that were in use when Windows last wrote the file header; 0 where that is not known
+    last_id: int = 0  # of the newest record by the file header, where that stands in the last chunk; 0: not known
 
 
 def layout(path: Path) -> Layout | None:
@@ -47,25 +65,41 @@ def layout(path: Path) -> Layout | None:
         head = file.read(HEADER_SIZE)
         if head.startswith(CHUNK_MAGIC):
             return Layout(0, -(-size // CHUNK_SIZE), dirty=True, checksums=True, problem=None)
-        file.seek(HEADER_SIZE)
-        chunk_follows = file.read(8) == CHUNK_MAGIC
-    chunks = max(0, -(-(size - HEADER_SIZE) // CHUNK_SIZE))
-    if head.startswith(FILE_MAGIC) and len(head) >= 128:
+        chunks = max(0, -(-(size - HEADER_SIZE) // CHUNK_SIZE))
+        chunk_follows = _magic(file, HEADER_SIZE) == CHUNK_MAGIC
+        if not head.startswith(FILE_MAGIC) or len(head) < 128:
+            problem = Problem("file header", "doubt", "the file header is damaged; the chunks behind it were read")
+            if head.startswith(FILE_MAGIC):
+                problem = _ends_inside_header(size)
+            elif not chunk_follows:
+                return None
+            return Layout(HEADER_SIZE, chunks, dirty=True, checksums=True, problem=problem)
         flags = int.from_bytes(head[120:124], "little")
-        sound = zlib.crc32(head[:120]) == int.from_bytes(head[124:128], "little") or flags & 4
-        problem = None
-        if not sound:
-            problem = Problem(
-                "file header", "doubt", "the checksum of the file header does not match; chunks were read"
-            )
-        return Layout(HEADER_SIZE, chunks, dirty=bool(flags & 1), checksums=not flags & 4, problem=problem)
-    if chunk_follows:
-        problem = Problem("file header", "doubt", "the file header is damaged; the chunks behind it were read")
-        return Layout(HEADER_SIZE, chunks, dirty=True, checksums=True, problem=problem)
-    if head.startswith(FILE_MAGIC):
-        problem = Problem("file header", "lost", f"the file ends after {size} bytes, inside its header")
-        return Layout(HEADER_SIZE, 0, dirty=False, checksums=True, problem=problem)
-    return None
+        dirty, checksums = bool(flags & 1), not flags & NO_CHECKSUMS
+        if zlib.crc32(head[:120]) != int.from_bytes(head[124:128], "little") and checksums:
+            what = "the checksum of the file header does not match; chunks were read"
+            return Layout(HEADER_SIZE, chunks, dirty, checksums, Problem("file header", "doubt", what))
+        first_chunk, _, next_id = struct.unpack_from("<QQQ", head, 8)
+        counted = int.from_bytes(head[42:44], "little")
+        last_id = 0 if dirty or first_chunk else next_id - 1
+        where = Layout(HEADER_SIZE, chunks, dirty, checksums, None, counted, last_id)
+        if size < HEADER_SIZE:
+            where = where._replace(problem=_ends_inside_header(size))
+        elif counted > chunks:
+            what = f"the file ends before them: its header counts {counted} chunks, {chunks} are there"
+            last = _header(file, where, chunks - 1)
+            lost = last_id - last.last_id if last and last_id > last.last_id else None
+            where = where._replace(problem=Problem(place(chunks, counted - 1), "lost", what, lost), last_id=0)
+        return where
+
+
+def _magic(file: BinaryIO, at: int) -> bytes:
+    file.seek(at)
+    return file.read(8)
+
+
+def _ends_inside_header(size: int) -> Problem:
+    return Problem("file header", "lost", f"the file ends after {size} bytes, inside its header")
 
 
 def _file_header(chunks: int) -> bytes:
@@ -114,14 +148,17 @@ class _Range(io.RawIOBase):
         return self._at
 
 
-def read(common: Common, source: int, path: Path, where: Layout, first: int, count: int) -> Piece:
+def read(common: Common, source: int, path: Path, where: Layout, first: int, count: int) -> Piece:  # noqa: PLR0917
     """Read a range of chunks in one go. Raises NotCleanError when it does not read as a clean one does.
 
     A range of a log that has nothing to do with logons is left out, which a problem of kind `skipped` tells; its
     first, middle and last chunk are looked at before.
     """
     with path.open("rb", buffering=0) as file:
-        limits = list(_chunk_limits(file, where.offset, first, count))
+        try:
+            limits = list(_chunk_limits(file, where, first, count))
+        except OSError as error:
+            raise NotCleanError(str(error)) from error
         if not limits:
             return Piece()
 
@@ -130,7 +167,8 @@ def read(common: Common, source: int, path: Path, where: Layout, first: int, cou
             chunks = _Range(file, where.offset + at * CHUNK_SIZE, many)
             try:
                 parser = evtx.PyEvtxParser(chunks, number_of_threads=1, validate_checksums=True)
-                seen = collect(common, piece, source, parser.records_json(), limits, may_skip=may_skip)
+                found: Any = parser.records_json()
+                seen = collect(common, piece, source, found, limits, may_skip=may_skip)
             except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
                 raise NotCleanError(str(error)) from error
             if seen != limits[-1][1]:
@@ -153,19 +191,27 @@ def read(common: Common, source: int, path: Path, where: Layout, first: int, cou
             return Piece(problems=[Problem("", "skipped", f"the log {names} has nothing to do with logons")])
 
 
-def _chunk_limits(file: BinaryIO, offset: int, first: int, count: int) -> Iterator[tuple[int, int]]:
+def _chunk_limits(file: BinaryIO, where: Layout, first: int, count: int) -> Iterator[tuple[int, int]]:
     """(chunk, records up to its end) of each chunk in use. Raises NotCleanError on a chunk header that is none."""
     total = 0
+    unused = None
     for chunk in range(first, first + count):
-        file.seek(offset + chunk * CHUNK_SIZE)
-        head = file.read(52)
+        file.seek(where.offset + chunk * CHUNK_SIZE)
+        head = file.read(RECORDS_START + 8)
         if head[:8] != CHUNK_MAGIC:
-            if head.strip(b"\0"):
+            if head.strip(b"\0") or chunk < where.counted:
                 raise NotCleanError(f"chunk {chunk} has no header")
-            continue  # Windows sets space aside in advance
+            unused = chunk  # Windows sets space aside in advance
+            continue
+        if unused is not None:
+            raise NotCleanError(f"chunk {unused} was overwritten")
+        if len(head) < RECORDS_START:
+            raise NotCleanError(f"the file ends in the header of chunk {chunk}")
+        if head[120] & NO_CHECKSUMS and where.checksums:
+            raise NotCleanError(f"chunk {chunk} says that it has no checksums")  # the wheel would believe it
         first_number, last_number = struct.unpack_from("<qq", head, 8)
         records = last_number - first_number + 1
-        if records <= 0 and int.from_bytes(head[48:52], "little") == 512:
+        if records <= 0 and int.from_bytes(head[48:52], "little") == RECORDS_START:
             continue  # an empty chunk
         if not 0 < records <= MAX_RECORDS:
             raise NotCleanError(f"chunk {chunk} counts {records} records")
@@ -173,41 +219,74 @@ def _chunk_limits(file: BinaryIO, offset: int, first: int, count: int) -> Iterat
         yield chunk, total
 
 
-def read_carefully(
+def read_carefully(  # noqa: PLR0917 - as `read`, which is called where it is
     common: Common, source: int, path: Path, where: Layout, first: int, count: int, at_chunk: Callable[[int], None]
 ) -> Piece:
     """Read chunk by chunk, save what can be saved and tell what is lost. `at_chunk` is called before each chunk."""
     piece = Piece()
+    empty: list[int] = []
     with path.open("rb") as file:
         for chunk in range(first, first + count):
-            file.seek(where.offset + chunk * CHUNK_SIZE)
-            raw = file.read(CHUNK_SIZE)
-            if raw.strip(b"\0"):
-                at_chunk(chunk)
-                problem = _read_chunk(common, piece, source, raw, chunk, where)
-                if problem is not None:
-                    piece.problems.append(problem)
+            at_chunk(chunk)
+            problem: Problem | None
+            try:
+                file.seek(where.offset + chunk * CHUNK_SIZE)
+                raw = file.read(CHUNK_SIZE)
+                if not raw.strip(b"\0"):
+                    empty.append(chunk)
+                    continue
+                problem = _read_chunk(common, piece, source, file, raw, chunk, where)
+            except OSError as error:
+                problem = Problem(place(chunk), "lost", f"it cannot be read: {error.strerror or error}")
+            if problem is not None:
+                piece.problems.append(problem)
+            piece.problems.extend(_overwritten(file, where, each) for each in empty)
+            empty.clear()
+        piece.problems.extend(_overwritten(file, where, each) for each in empty if each < where.counted)
     return piece
 
 
-def _read_chunk(common: Common, piece: Piece, source: int, raw: bytes, chunk: int, where: Layout) -> Problem | None:
-    place = f"chunk {chunk}"
-    if raw[:8] != CHUNK_MAGIC:
-        return Problem(place, "lost", "there is no chunk header where a chunk should start")
-    whole = raw.ljust(CHUNK_SIZE, b"\0")
-    present = _records_told(whole)
+def _overwritten(file: BinaryIO, where: Layout, chunk: int) -> Problem:
+    """Windows sets space aside behind the chunks in use, never between them."""
+    what = "there are only zeros where a chunk should be"
+    return Problem(place(chunk), "lost", what, _records_between(file, where, chunk))
+
+
+def place(first: int, last: int | None = None) -> str:
+    """Chunks in words, as problems tell them."""
+    return f"chunk {first}" if last is None or last <= first else f"chunks {first} to {last}"
+
+
+def _read_chunk(  # noqa: PLR0917 - as above
+    common: Common, piece: Piece, source: int, file: BinaryIO, raw: bytes, chunk: int, where: Layout
+) -> Problem | None:
+    at = place(chunk)
+    missing = CHUNK_SIZE - len(raw)
+    short = f"; the file ends {missing} bytes early" if missing else ""
+    mended = _mend(raw, trust=not where.checksums)
+    if mended is None:
+        what = "there is no chunk header where a chunk should start"
+        if raw[:8] == CHUNK_MAGIC:
+            what = "its header is damaged, and no record was found in it"
+        return Problem(at, "lost", what + short, _records_between(file, where, chunk))
     records: list[dict[str, Any]] = []
     errors: list[str] = []
+    room = MAX_CHUNK_TEXT
     try:
-        parser = evtx.PyEvtxParser(io.BytesIO(_file_header(1) + whole), number_of_threads=1).records_json()
+        parser = evtx.PyEvtxParser(io.BytesIO(_file_header(1) + mended.chunk), number_of_threads=1)
+        found: Any = parser.records_json()
         for _ in range(2 * MAX_RECORDS):
             try:
-                record = next(parser)
+                record = next(found)
             except StopIteration:
                 break
             except RuntimeError as error:
                 errors.append(_first_line(error))
                 continue
+            room -= len(record["data"])
+            if room < 0:
+                errors.append(f"from record {record['event_record_id']} on they are larger than a chunk can hold")
+                break
             wrong = sound(common, record)
             if wrong is None:
                 records.append(record)
@@ -217,17 +296,18 @@ def _read_chunk(common: Common, piece: Piece, source: int, raw: bytes, chunk: in
         errors.append(_first_line(error))
     if records:
         collect(common, piece, source, iter(records), [(chunk, len(records))])
-    lost = max(present - len(records), 0)
-    missing = CHUNK_SIZE - len(raw)
+    lost = max(mended.present - len(records), 0)
     if lost or errors:
         cause = f" ({errors[0]})" if errors else ""
-        short = f"; the file ends {missing} bytes early" if missing else ""
-        many = f"{lost} of {present} records" if lost else "some records"
-        return Problem(place, "lost", f"{many} cannot be read{cause}{short}", lost or None)
-    if missing:
-        return Problem(place, "lost", f"the file ends {missing} bytes early, inside this chunk")
-    if where.checksums and not _checksums_match(whole) and not (where.dirty and chunk == where.chunks - 1):
-        return Problem(place, "doubt", "the checksum does not match: records were read, and may have been altered")
+        many = f"{lost} of {mended.present} records" if lost else "some records"
+        return Problem(at, "lost", f"{many} cannot be read{cause}{short}", lost or None)
+    if missing and not mended.told:
+        return Problem(at, "lost", f"the file ends {missing} bytes early, inside this chunk")
+    if where.checksums and not _checksums_match(mended.original) and not _being_written(file, where, chunk):
+        return Problem(at, "doubt", "the checksum does not match: records were read, and may have been altered")
+    if mended.told and mended.told != len(records):
+        what = f"its header counts {mended.told} records, {len(records)} were found and read"
+        return Problem(at, "doubt", what)
     return None
 
 
@@ -235,23 +315,247 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:200]
 
 
-def _records_told(chunk: bytes) -> int:
-    """How many records a chunk should have: what its record headers tell, or its own header if that is more."""
-    found = 0
-    at = 512
-    end = min(int.from_bytes(chunk[48:52], "little") or CHUNK_SIZE, CHUNK_SIZE)
-    while at + 24 <= end and chunk[at : at + 4] == RECORD_MAGIC:
-        size = int.from_bytes(chunk[at + 4 : at + 8], "little")
-        if size < 24:
+class _Mended(NamedTuple):
+    original: bytes  # filled up with zeros where the file ends early
+    chunk: bytes  # what the wheel gets
+    present: int  # records that it should have
+    told: int  # the same by its own header and what follows its end; 0 where that cannot be believed
+
+
+def _mend(raw: bytes, *, trust: bool) -> _Mended | None:
+    """Put the headers of a chunk and of its records in order, so that the wheel reaches every record.
+
+    None when there is no chunk: neither a header that can be believed nor a record.
+
+    What is between two records that are sound becomes one record, whatever it is: the wheel reads it, or says why not
+    and goes on. `trust`: the log has no checksums. Where the header of the chunk can be believed, records behind the
+    end that it tells count when their ids go on: Windows may not have written the header again. Where it cannot, all
+    records count, which may bring back some of an older use of the chunk.
+    """
+    chunk = bytearray(raw.ljust(CHUNK_SIZE, b"\0"))
+    original = bytes(chunk)
+    sound_header = _header_matches(chunk) or (trust and chunk[:8] == CHUNK_MAGIC)
+    told = _told(chunk) if sound_header else 0
+    free = int.from_bytes(chunk[48:52], "little")
+    believed = RECORDS_START <= free <= CHUNK_SIZE and (sound_header or _events_match(original))
+    end = min(free if believed else -(-len(chunk.rstrip(b"\0")) // 8) * 8, len(raw))
+    records = _records(chunk, end)
+    if not believed:
+        if not any(record.sound for record in records):
+            return None
+        until = next((index for index, record in enumerate(records) if record.sound and record.end == free), None)
+        records = records[: until + 1] if until is not None else records  # the records confirm the end it tells
+    while believed and records and (size := _size(chunk, records[-1].end, CHUNK_SIZE)):
+        at = records[-1].end
+        record_id = int.from_bytes(chunk[at + 8 : at + 16], "little")
+        if record_id != records[-1].record_id + 1:
             break
-        found += 1
+        records.append(_Record(at, at + size, record_id, sound=True))
+        told += told > 0
+    present = max(told, _present(records))
+    if records and not records[-1].sound and records[-1].end == len(raw) < CHUNK_SIZE:
+        records.pop()  # the file ends in it; the wheel would read zeros as its values
+    for record in records:
+        _mend_record(chunk, record)
+    last = records[-1] if records else _Record(0, RECORDS_START, 0, sound=False)
+    no_id = min(set(range(len(records) + 1)) - {record.record_id for record in records})
+    # the wheel stops at the record that has the id of the last one
+    struct.pack_into("<8s4qIII", chunk, 0, CHUNK_MAGIC, 0, no_id, 0, no_id, 128, last.at, last.end)
+    chunk[128:RECORDS_START] = bytes(RECORDS_START - 128)  # the wheel finds names and templates without the tables
+    return _Mended(original, bytes(chunk), present, told)
+
+
+class _Record(NamedTuple):
+    """A record of a chunk. Not sound: what lies there is perhaps one, or several."""
+
+    at: int
+    end: int
+    record_id: int
+    sound: bool
+
+
+def _records(chunk: bytearray, end: int) -> list[_Record]:
+    """All up to `end`, one behind the other."""
+    found: list[_Record] = []
+    at = RECORDS_START
+    while at + MIN_RECORD <= end:
+        size = _size(chunk, at, end)
+        sound = size > 0
+        if not sound:
+            size = _own_size(chunk, at, end) or _next_sound(chunk, at + MIN_RECORD, end) - at
+        found.append(_Record(at, at + size, int.from_bytes(chunk[at + 8 : at + 16], "little"), sound))
         at += size
-    first_number, last_number = struct.unpack_from("<qq", chunk, 8)
-    told = last_number - first_number + 1
-    return max(found, told) if at < end and told <= MAX_RECORDS else found
+    return found
+
+
+def _size(chunk: bytearray, at: int, end: int) -> int:
+    """Size of the record that starts there, 0 when none does."""
+    return _own_size(chunk, at, end) if chunk[at : at + 4] == RECORD_MAGIC else 0
+
+
+def _own_size(chunk: bytearray, at: int, end: int) -> int:
+    """The size that stands at the start and the end of what starts there; 0 when it does not."""
+    size = int.from_bytes(chunk[at + 4 : at + 8], "little")
+    fits = MIN_RECORD <= size <= end - at
+    return size if fits and chunk[at + size - 4 : at + size] == chunk[at + 4 : at + 8] else 0
+
+
+def _next_sound(chunk: bytearray, start: int, end: int) -> int:
+    at = chunk.find(RECORD_MAGIC, start, end)
+    while at >= 0:
+        if _own_size(chunk, at, end):
+            return at
+        at = chunk.find(RECORD_MAGIC, at + 1, end)
+    return end
+
+
+def _mend_record(chunk: bytearray, record: _Record) -> None:
+    at, end, _, sound = record
+    if not sound:
+        struct.pack_into("<4sI", chunk, at, RECORD_MAGIC, end - at)
+        struct.pack_into("<I", chunk, end - 4, end - at)
+    if int.from_bytes(chunk[at + 16 : at + 24], "little") > MAX_TICKS:
+        chunk[at + 16 : at + 24] = bytes(8)
+
+
+def _present(records: list[_Record]) -> int:
+    """How many records there should be. How many one that is not sound stands for, the ids around it tell."""
+    count = 0
+    for index, record in enumerate(records):
+        around = 0
+        if not record.sound and 0 < index < len(records) - 1:
+            around = records[index + 1].record_id - records[index - 1].record_id - 1
+        count += around if 0 < around <= MAX_RECORDS else 1
+    return count
+
+
+def _told(head: bytes | bytearray) -> int:
+    """How many records a chunk header tells; 0 when no chunk can have so many."""
+    first_number, last_number = struct.unpack_from("<qq", head, 8)
+    told: int = last_number - first_number + 1
+    return told if 0 < told <= MAX_RECORDS else 0
+
+
+class _Header(NamedTuple):
+    """What a chunk header tells."""
+
+    first_number: int
+    last_number: int
+    first_id: int
+    last_id: int
+
+
+def _header(file: BinaryIO, where: Layout, chunk: int) -> _Header | None:
+    """The header of a chunk, when it has one that can be believed and records."""
+    if not 0 <= chunk < where.chunks:
+        return None
+    file.seek(where.offset + chunk * CHUNK_SIZE)
+    head = file.read(RECORDS_START)
+    if len(head) < RECORDS_START or head[:8] != CHUNK_MAGIC or (where.checksums and not _header_matches(head)):
+        return None
+    return _Header(*struct.unpack_from("<qqqq", head, 8)) if _told(head) else None
+
+
+def records_told(path: Path, chunk: int) -> int | None:
+    """How many records a chunk has by its header, without looking at them; None where that cannot be believed."""
+    try:
+        where = layout(path)
+        with path.open("rb") as file:
+            head = _header(file, where, chunk) if where else None
+    except OSError:
+        return None
+    return head and head.last_number - head.first_number + 1
+
+
+def _records_between(file: BinaryIO, where: Layout, chunk: int) -> int | None:
+    """How many records the chunks held that have no header from here on, by the numbers of those around them.
+
+    It is told with the first of them; None with the others, and where the numbers do not tell.
+    """
+    before = _header(file, where, chunk - 1)
+    if before is None:
+        return None
+    behind = chunk + 1
+    while behind < where.chunks and not _in_use(file, where, behind):
+        behind += 1
+    following = _header(file, where, behind)
+    lost = 0
+    if following is not None:
+        lost = following.first_number - before.last_number - 1
+    elif behind >= where.chunks:
+        lost = where.last_id - before.last_id
+    return lost if 0 < lost <= MAX_RECORDS * (behind - chunk) else None
+
+
+def _in_use(file: BinaryIO, where: Layout, chunk: int) -> bool:
+    """Whether there is a chunk, even if its header is damaged."""
+    at = where.offset + chunk * CHUNK_SIZE
+    return _magic(file, at) == CHUNK_MAGIC or _magic(file, at + RECORDS_START)[:4] == RECORD_MAGIC
+
+
+def _being_written(file: BinaryIO, where: Layout, chunk: int) -> bool:
+    """Whether Windows was writing to this chunk when the file was copied: the newest of a log that was not closed."""
+    if not where.dirty:
+        return False
+    if chunk + 1 >= where.chunks or not _magic(file, where.offset + (chunk + 1) * CHUNK_SIZE).strip(b"\0"):
+        return True
+    own, following = _header(file, where, chunk), _header(file, where, chunk + 1)
+    # in a log that goes round, the oldest follows the newest
+    return own is not None and following is not None and following.first_number < own.first_number
+
+
+def _header_matches(chunk: bytes | bytearray) -> bool:
+    """Whether a chunk starts with a header whose checksum matches."""
+    expected = int.from_bytes(chunk[124:128], "little")
+    return chunk[:8] == CHUNK_MAGIC and zlib.crc32(chunk[128:512], zlib.crc32(chunk[:120])) == expected
 
 
 def _checksums_match(chunk: bytes) -> bool:
+    return _header_matches(chunk) and _events_match(chunk)
+
+
+def _events_match(chunk: bytes) -> bool:
     end = int.from_bytes(chunk[48:52], "little")
-    header, events = (int.from_bytes(chunk[at : at + 4], "little") for at in (124, 52))
-    return zlib.crc32(chunk[128:512], zlib.crc32(chunk[:120])) == header and zlib.crc32(chunk[512:end]) == events
+    return zlib.crc32(chunk[RECORDS_START:end]) == int.from_bytes(chunk[52:56], "little")
+
+
+_CHUNKS = re.compile(r"chunks? (\d+)(?: to (\d+))?")
+
+
+def condense(problems: list[Problem]) -> list[Problem]:
+    """Problems of one source in the order of its chunks; what is said of consecutive chunks is said once.
+
+    No more than MAX_PROBLEMS are told one by one, and the rest as a sum for each kind.
+    """
+    others: dict[Problem, None] = {}
+    places: list[tuple[int, int, Problem]] = []
+    for problem in problems:
+        match = _CHUNKS.fullmatch(problem.position)
+        if match is None:
+            others.setdefault(problem)
+        else:
+            places.append((int(match[1]), int(match[2] or match[1]), problem))
+    places.sort(key=lambda each: each[:2])
+    merged: list[tuple[int, int, Problem]] = []
+    for first, last, problem in places:
+        if merged:
+            start, end, before = merged[-1]
+            if (before.kind, before.what) == (problem.kind, problem.what) and first == end + 1:
+                lost = _sum([before, problem])
+                merged[-1] = (start, last, Problem(place(start, last), problem.kind, problem.what, lost))
+                continue
+        merged.append((first, last, problem))
+    rest = merged[MAX_PROBLEMS:]
+    told = [*others, *(problem for _, _, problem in merged[:MAX_PROBLEMS])]
+    for kind in dict.fromkeys(problem.kind for _, _, problem in rest):
+        some = [each for each in rest if each[2].kind == kind]
+        chunks = sum(last - first + 1 for first, last, _ in some)
+        what = f"{chunks} more chunks of these, such as: {some[0][2].what}"
+        lost = _sum([problem for _, _, problem in some])
+        told.append(Problem(place(some[0][0], some[-1][1]), kind, what, lost))
+    return told
+
+
+def _sum(problems: list[Problem]) -> int | None:
+    known = [problem.records_lost for problem in problems if problem.records_lost is not None]
+    return sum(known) if known else None

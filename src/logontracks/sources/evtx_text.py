@@ -21,7 +21,6 @@ from logontracks.sources.envelope import Extents, Head, Kind, Problem, Row, Run,
 _decoder = json.JSONDecoder()
 
 MAX_CHUNK_TEXT = 4 << 20  # characters of the records of a chunk: real ones have a tenth; forged templates can multiply
-MAX_RECORD_ID = (1 << 63) - (1 << 20)
 MAX_COMMON = 20_000  # distinct heads or tails before the look-ups start afresh
 
 _TIME = '"TimeCreated":{"#attributes":{"SystemTime":"'
@@ -54,7 +53,7 @@ class Common:
         self.security: list[bool] = []  # by tail: the Security log
         self.relevant: list[bool] = []  # by tail: a log that the catalogue knows
         self.channels = catalogue.channels()
-        reserved = [int(row["decimal"]) for row in catalogue.table("reserved_logon_ids")]
+        reserved = catalogue.reserved_logon_ids()
         self.reserved = {f'"0x{logon_id:x}"' for logon_id in reserved} | {str(logon_id) for logon_id in reserved}
 
     def full(self) -> bool:
@@ -63,8 +62,7 @@ class Common:
 
     def head(self, text: str, system: dict[str, Any]) -> int:
         found = _head(system)
-        event = catalogue.events().get((found.provider.lower(), found.event_id))
-        match event.keep if event else catalogue.Keep.ACTIVITY:
+        match catalogue.keep(found.provider, found.event_id):
             case catalogue.Keep.LOGON:
                 self.keep.append(1)
             case catalogue.Keep.ACTIVITY:
@@ -170,8 +168,6 @@ def collect(
         counts[pair] += 1
         if record_id != last_id + 1 or log_index != last_tail:
             log = common.tails[log_index]
-            if record_id > MAX_RECORD_ID:
-                raise NotCleanError(f"a record has the id {record_id}")
             if run is None or record_id != last_id + 1 or (log.computer, log.channel) != (run.computer, run.channel):
                 _close(run, last_id, low, high)
                 run = Run(log.computer, log.channel, record_id, record_id, 1, time, time)
@@ -290,8 +286,9 @@ def _record_id(digits: str, record: dict[str, Any]) -> int:
 
     The file numbers its records itself: a log that was exported or forwarded begins with 1, and only the System part
     keeps the number that the record had (78 of 107 real logs at hand). It stands in where that one is missing.
+    Forged numbers are cut to 62 bits, so that what counts on from them stays in 64.
     """
-    return int(digits) if digits.isdigit() and len(digits) < 19 else record["event_record_id"] & (1 << 63) - 1
+    return int(digits) if digits.isdigit() and len(digits) < 19 else record["event_record_id"] & (1 << 62) - 1
 
 
 def _parse(common: Common, text: str) -> tuple[int, int, str, str]:

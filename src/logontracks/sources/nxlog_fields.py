@@ -1,0 +1,158 @@
+"""The event's own fields of NXLog records, as the JSON object that envelopes hold in `data`.
+
+NXLog writes each event as one flat object: the record's System part and the event's own fields side by side. Where
+both have a field of one name its own stays and the event's is lost (seen on Sysmon's EventType). Fields of UserData
+are not written at all, only the message that was made of them; `from_message` takes them out of it.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import Any
+
+import pyarrow as pa
+
+from logontracks import catalogue
+from logontracks.engines.duckdb import literal
+from logontracks.sources.envelope import Head, Kind
+from logontracks.sources.nxlog_lines import ASKED, Problems, dumps, loads, query_parts
+
+MAX_MESSAGE = 4096  # characters; those that fields are taken from are short
+
+ADDED = (
+    *ASKED,
+    *("Severity", "SeverityValue", "ProviderGuid", "Task", "TaskValue", "Opcode", "OpcodeValue", "Level", "Category"),
+    *("Message", "ThreadID", "ExecutionThreadID", "RelatedActivityID", "EventTypeOrignal", "ERROR_EVT_UNRESOLVED"),
+    *("EventXML", "UserData", "OpenWEC", "SourceModuleName", "SourceModuleType", "MessageSourceAddress"),
+    *("@version", "@metadata", "host", "port", "tags", "type"),
+)
+"""What NXLog, Logstash and the labs' set-ups write beside the event's own fields."""
+
+
+def _without(*also: str) -> str:
+    """A JSON merge patch (RFC 7386) that takes these fields and the added ones away."""
+    return literal(json.dumps(dict.fromkeys((*ADDED, *also))))
+
+
+# Not always NXLog's own: AccountName belongs to UserID and then comes with Domain and AccountType, as in no record of
+# the Security log; ProcessID was renamed to ExecutionProcessID in newer versions.
+_OWN_ACCOUNT = "(fields.UserID IS NULL OR fields.Domain IS NULL AND fields.AccountType IS NULL)"
+_OWN_PROCESS = "(fields.ExecutionProcessID IS NOT NULL)"
+_DATA = f"""
+    SELECT * EXCLUDE (line, fields, data), NULLIF(data, '{{}}') AS data,
+        CASE WHEN data = '{{}}' OR line LIKE '%"UserData"%' OR data LIKE '%"Data":"%' THEN line END AS whole
+    FROM (
+        SELECT *, json_merge_patch(line, CASE
+            WHEN {_OWN_ACCOUNT} AND {_OWN_PROCESS} THEN {_without()}
+            WHEN {_OWN_ACCOUNT} THEN {_without("ProcessID")}
+            WHEN {_OWN_PROCESS} THEN {_without("AccountName")}
+            ELSE {_without("AccountName", "ProcessID")} END) AS data
+        FROM lines)"""
+
+
+def with_data(records: pa.Table, heads: list[Head], problems: Problems) -> pa.Table:
+    """The records with their own fields as `data` in place of `line` and `fields`; one that is too large is lost."""
+    found = query_parts(_DATA, records, problems)
+    lines = found["whole"].to_pylist() if found["whole"].null_count < len(found) else []
+    data = found["data"].to_pylist() if lines else []
+    for at, line in enumerate(lines):
+        if line is not None:
+            which = heads[found["head"][at].as_py()]
+            kind = Kind(which.provider.lower(), which.event_id)
+            data[at] = _completed(kind, which.version, line, data[at])
+            if data[at] is None and (kind in _SENTENCES or kind in _LABELLED):
+                what = f"records of {kind.provider} {kind.event_id} have no fields and no message that can be read"
+                problems.note("doubt", f"{what}: they say only that it happened")
+    found = found.drop_columns("whole")
+    return found.set_column(found.column_names.index("data"), "data", pa.array(data, pa.string())) if data else found
+
+
+def _completed(kind: Kind, version: int | None, line: str, data: str | None) -> str | None:
+    """The own fields of an event that has them in UserData, or has only a message."""
+    try:
+        fields = loads(line)
+        found = loads(data) if data else {}
+        found.update(_user_data(fields.get("UserData")) or _user_data(fields.get("EventXML")))
+        if isinstance(found.get("Data"), str):
+            found["Data"] = [found["Data"]]
+        if not found and isinstance(fields.get("Message"), str):
+            found = from_message(kind, version, fields["Message"])
+        return dumps(found) or None
+    except (ValueError, RecursionError):
+        return data
+
+
+_LEAF = re.compile(r"<([A-Za-z_][\w.-]*)(?:\s[^<>]*)?(?:/>|>([^<]*)</\1\s*>)")
+
+
+def _user_data(value: Any) -> dict[str, Any]:
+    """Fields of UserData, as XML or as nested objects; {} for anything else."""
+    while isinstance(value, dict):
+        inner = [part for part in value.values() if isinstance(part, dict)]
+        if not inner:
+            return {name: part for name, part in value.items() if name[:1] not in "#@" and isinstance(part, str)}
+        value = inner[0]
+    if not isinstance(value, str) or "<" not in value:
+        return {}
+    start = value.find("<UserData")
+    part = value[start:] if start >= 0 else "" if "<Event " in value or "<Event>" in value else value
+    return {found[1]: html.unescape(found[2] or "") for found in _LEAF.finditer(part)}
+
+
+_LSM = "microsoft-windows-terminalservices-localsessionmanager"
+_RCM = "microsoft-windows-terminalservices-remoteconnectionmanager"
+_EVENTLOG = "microsoft-windows-eventlog"
+
+_LABELLED = frozenset(
+    {Kind(_EVENTLOG, 1102), Kind(_EVENTLOG, 1105), Kind(_RCM, 1149)}
+    | {Kind(_LSM, number) for number in (21, 22, 23, 24, 25, 41, 42)}
+)
+"""Messages that list the event's fields in their order, one a line behind a label, in whatever language."""
+
+_SENTENCES: dict[Kind, tuple[re.Pattern[str], tuple[str, ...]]] = {
+    Kind(_LSM, 39): (re.compile(r"\D*(\d+)\D+(\d+)\D*", re.ASCII), ("TargetSession", "Source")),
+    Kind(_LSM, 40): (re.compile(r"\D*(\d+)\D+(\d+)\D*", re.ASCII), ("Session", "Reason")),
+    Kind(_RCM, 261): (re.compile(r"Listener (\S+) received a connection\.?"), ("listenerName",)),
+    Kind(_EVENTLOG, 104): (re.compile(r"The (.+) log file was cleared\."), ("Channel",)),
+    Kind("eventlog", 6009): (re.compile(r"\D+([\d.]+) +(\d+) .*", re.ASCII), ("#1", "#2")),
+    Kind("eventlog", 6011): (re.compile(r".+ from (\S+) to (\S+?)\.?"), ("#1", "#2")),
+    Kind("eventlog", 6013): (re.compile(r"\D*(\d+)\D*", re.ASCII), ("#5",)),
+}
+"""Messages that have the fields in a sentence; numbers are found in any language."""
+
+_LABEL = re.compile(r"(\s*)[^:\uff1a]{1,80}[:\uff1a](?:[ \t]+(.*))?")
+
+
+def from_message(kind: Kind, version: int | None, message: str) -> dict[str, Any]:
+    """Fields of an event as its message tells them; {} when that has not exactly the shape we know."""
+    message = message.strip()
+    if len(message) > MAX_MESSAGE:
+        return {}
+    if kind in _SENTENCES:
+        pattern, names = _SENTENCES[kind]
+        found = pattern.fullmatch(message)
+        return _named(dict(zip(names, found.groups(), strict=True))) if found else {}
+    if kind not in _LABELLED:
+        return {}
+    layouts = catalogue.fields()
+    layout = layouts.get((*kind, version or 0)) or layouts[(*kind, 0)]
+    lines = [found for line in message.splitlines()[1:] if (found := _LABEL.fullmatch(line.rstrip()))]
+    indented = [line for line in lines if line[1]]  # below a title of their own
+    values = [(line[2] or "").strip() for line in indented or lines]
+    if not 0 < len(values) <= len(layout):
+        return {}
+    return {
+        known.name: value
+        for known, value in zip(layout, values, strict=False)
+        if known.type != "SID" or value.startswith("S-1-")  # a viewer may have put a name there
+    }
+
+
+def _named(fields: dict[str, str]) -> dict[str, Any]:
+    """With unnamed fields, #1 and so on, as the list that they are in a record."""
+    unnamed = {int(name[1:]): value for name, value in fields.items() if name[0] == "#"}
+    if not unnamed:
+        return dict(fields)
+    return {"Data": [unnamed.get(at) for at in range(1, max(unnamed) + 1)]}

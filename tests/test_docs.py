@@ -1,0 +1,289 @@
+"""The documents tell what the program does: nothing undocumented, nothing out of date, nothing that does not work."""
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from logontracks import catalogue, errors, schema
+from logontracks.case import TABLES, Case
+from logontracks.catalogue import Keep
+from logontracks.cli import main as commands
+from logontracks.simulate.company import build
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+GENERATOR = runpy.run_path(str(DOCS / "generate.py"))
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# In pieces, so that this file does not hold what it looks for.
+_FORBIDDEN = re.compile(
+    "|".join(
+        (
+            re.escape(str(ROOT)) + r"(?![\w.-])",
+            r"(?<![\w.<])/" + r"(?:root|home|Users|opt|private)/\w",
+            r"[A-Z]:\\" + r"Users\\(?!Public\b)\w+\\(?:src|git|repos|code)",
+            "file:" + "///",
+            "pypi" + r"\.org",
+            "pythonhosted" + r"\.org",
+            "registry" + r"\.(?:npmjs|yarnpkg)",
+            r"--(?:extra-)?index" + "-url",
+            "proxy" + r"\.golang",
+        )
+    )
+)
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@cache
+def sections(name: str, level: int) -> dict[str, str]:
+    """The parts of a page by their headings."""
+    parts = re.split(rf"^{'#' * level} (.+)$", text(name), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+# Generated pages
+
+
+@pytest.mark.parametrize("name", GENERATOR["PAGES"])
+def test_generated_pages_are_fresh(name):
+    wanted = GENERATOR["PAGES"][name]().rstrip("\n") + "\n"
+    assert text(f"docs/{name}") == wanted, "run: .venv/bin/python docs/generate.py"
+
+
+def test_every_column_is_documented():
+    listed = re.findall(r"^\| `(\w+)` \|", text("docs/events.md").partition("## Normal forms")[0], re.MULTILINE)
+    assert tuple(listed) == schema.NAMES
+    for form in schema.Form:
+        assert f"\n| `{form}` | " in text("docs/events.md")
+    for table, columns in TABLES.items():
+        page = text("docs/events.md") if table == "events" else sections("docs/tables.md", 2)[table]
+        for column in columns:
+            assert re.search(rf"^\| `{column.name}` \| {column.type} \|.* \w.* \|$", page, re.MULTILINE)
+
+
+def test_every_kept_kind_is_documented_with_all_its_fields():
+    kept = (event for event in catalogue.events().values() if event.keep is not Keep.NO)
+    wanted = {(event.provider, event.event_id): event for event in kept}
+    found = set()
+    pattern = re.compile(r"^### (\d+) .+\n\n`([^`]+)` · (.*)\n((?:(?!^##).*\n)*)", re.MULTILINE)
+    for match in pattern.finditer(text("docs/kinds.md")):
+        key = (match[2], int(match[1]))
+        found.add(key)
+        keep = {Keep.LOGON: "always kept", Keep.ACTIVITY: "kept in a session"}[wanted[key].keep]
+        assert match[3].endswith(keep)
+        named = set(re.findall(r"`([^`]+)`", match[4]))
+        for (provider, event_id, _), fields in catalogue.fields().items():
+            if (provider, event_id) == (key[0].lower(), key[1]):
+                assert {field.name for field in fields} <= named
+    assert found == set(wanted)
+
+
+def test_every_data_table_is_documented():
+    there = sorted(path.stem for path in (ROOT / "src/logontracks/data").glob("*.csv"))
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", text("docs/data.md").partition("## Sources")[0], re.MULTILINE)
+    assert [name for name, _ in rows] == there
+    assert all(len(what) > 20 for _, what in rows)
+    for row in catalogue.table("sources"):
+        assert f"\n| `{row['token']}` | " in text("docs/data.md")
+
+
+def _options() -> list[tuple[str, str]]:
+    context = click.Context(commands, info_name="logontracks")
+    found = []
+    for name in commands.list_commands(context):
+        command = commands.get_command(context, name)
+        assert command is not None
+        for parameter in command.params:
+            found.extend((name, option) for option in parameter.opts if isinstance(parameter, click.Option))
+    return found
+
+
+def test_every_command_and_option_is_documented():
+    page = sections("docs/commands.md", 2)
+    context = click.Context(commands, info_name="logontracks")
+    for name in commands.list_commands(context):
+        assert f"logontracks {name} " in page[name]
+        assert f"`logontracks {name}" in text("CHANGELOG.md")
+    for name, option in _options():
+        row = re.search(rf"^\| `{option}` \|.*\| (.*) \|$", page[name], re.MULTILINE)
+        assert row, f"{name} {option} has no help"
+        assert len(row[1]) > 5
+
+
+def test_every_exit_code_is_documented():
+    codes = {cls.exit_code for cls in (errors.Error, *errors.Error.__subclasses__())} | {0, 4, 130}
+    for page in ("README.md", "docs/commands.md"):
+        table = re.findall(r"^\| (\d+) \| ", text(page), re.MULTILINE)
+        assert {int(code) for code in table} == codes
+
+
+# The case
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory):
+    """A folder that holds what `make demo` makes: demo/logs and demo/case."""
+    folder = tmp_path_factory.mktemp("docs")
+    build(folder / "demo" / "logs")
+    _run("logontracks ingest demo/logs --case demo/case", folder, _environment())
+    return folder
+
+
+def test_sources_has_the_documented_columns(company):
+    connection = Case(company / "demo" / "case").connect()
+    columns = [row[0] for row in connection.execute("DESCRIBE sources").fetchall()]
+    assert columns == list(GENERATOR["SOURCES"])
+
+
+def test_readme_commands_work_and_show_what_it_says(company):
+    environment = _environment()
+    ran = 0
+    for language, block in _FENCE.findall(text("README.md")):
+        if language not in {"sh", "console"}:
+            continue
+        shown = ""
+        command = ""
+        for line in block.splitlines(keepends=True):
+            if language == "console" and line.startswith("$ "):
+                command = line.removeprefix("$ ").strip()
+            elif language == "console":
+                shown += line
+            elif line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                environment[name] = value
+            elif line.strip() and not line.startswith("#"):
+                _run(line.strip(), company, environment)
+                ran += 1
+        if command:
+            assert _run(command, company, environment) == shown
+            ran += 1
+    assert ran > 5
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "LOGONTRACKS_CASE"}
+
+
+def _run(line: str, folder: Path, environment: dict[str, str]) -> str:
+    program, *arguments = shlex.split(line)
+    assert program == "logontracks", f"the test knows no other program: {line}"
+    done = subprocess.run(
+        [sys.executable, "-m", "logontracks", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}\n{done.stderr.decode()}"
+    return done.stdout.decode()
+
+
+def test_makefile_and_documents_show_the_same():
+    (shown,) = re.findall(r"^\$ logontracks (.+)$", text("README.md"), re.MULTILINE)
+    assert f"logontracks {shown}\n" in text("Makefile")
+    for target in re.findall(r"^(\w+):", text("Makefile"), re.MULTILINE):
+        assert f"make {target}" in text("docs/contributing.md")
+
+
+def test_python_examples_of_the_case_work(company, monkeypatch):
+    monkeypatch.chdir(company)
+    scope: dict[str, object] = {}
+    ran = 0
+    for language, block in _FENCE.findall(text("docs/case.md")):
+        imports = set(re.findall(r"^(?:import|from) (\w+)", block, re.MULTILINE))
+        if language == "python" and imports <= {"json", "pathlib", "duckdb"}:
+            exec(block, scope)  # noqa: S102 - our own page
+            ran += 1
+    assert ran == 2
+    assert scope["files"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_use_options_that_exist(page):
+    known = set(_options())
+    for language, block in _FENCE.findall(page.read_text(encoding="utf-8")):
+        for line in block.splitlines():
+            if language in {"sh", "console", "text"} and line.removeprefix("$ ").startswith("logontracks "):
+                _, name, *arguments = shlex.split(line.removeprefix("$ "))
+                assert name in commands.list_commands(click.Context(commands)), line
+                for argument in arguments:
+                    if argument.startswith("--"):
+                        assert (name, argument.partition("=")[0]) in known, line
+
+
+# All pages
+
+
+def _anchors(page: Path) -> set[str]:
+    content = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {GENERATOR["slug"](heading.replace("`", "")) for heading in re.findall(r"^#+ (.+)$", content, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    content = re.sub(r"`[^`\n]*`", "", _FENCE.sub("", page.read_text(encoding="utf-8")))
+    for link in re.findall(r"\]\(([^)\s]+)\)", content):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_relative_to(ROOT.resolve())
+        assert target.is_file(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+def test_the_index_leads_to_every_page():
+    for page in DOCS.glob("*.md"):
+        assert page.name == "index.md" or f"({page.name})" in text("docs/index.md")
+
+
+def test_the_glossary_is_sorted_and_says_every_word_once():
+    words = re.findall(r"^\| \*\*(.+?)\*\* \|", text("docs/glossary.md"), re.MULTILINE)
+    assert words == sorted(set(words))
+
+
+def test_the_layout_in_contributing_is_that_of_the_code():
+    page = sections("docs/contributing.md", 2)["Layout"]
+    package = ROOT / "src" / "logontracks"
+    for path in sorted([*package.glob("*.py"), *package.glob("sources/*.py"), *package.glob("engines/*.py")]):
+        assert path.name in page or path.stat().st_size < 400, path
+    for name in re.findall(r"\b(?:\w+/)*\w+\.py\b", page):
+        assert list(package.rglob(name.rpartition("/")[2])), name
+
+
+def _committed() -> list[Path]:
+    """Text files that are in git, or will be with the next commit."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+
+
+def test_no_path_of_a_machine_and_no_registry_is_committed():
+    for path in _committed():
+        if not path.is_file():
+            continue
+        try:
+            content = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a binary file
+        found = _FORBIDDEN.search(content)
+        assert found is None, f"{path.relative_to(ROOT)}: {found and found[0]}"

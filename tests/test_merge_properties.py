@@ -1,0 +1,372 @@
+"""One record counts once, however it arrives: any order, any grouping, any copies, any slices."""
+
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from making import DAY, LOGOFF, LOGOFF_ASKED, MONDAY, SECOND, in_this_process, ingest, log, logoff, process
+
+from logontracks import merge, pipeline
+from logontracks.case import Case
+from logontracks.errors import SourceError
+from logontracks.simulate.evtx_writer import Event, filetime
+
+few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
+
+COMPUTERS = ("WS1", "ws1", "WS1.larch.example", "ws1.LARCH.example", "WS1.other.example", "WS2", "10.0.0.5", "10.0.0.6")
+TIMES = (
+    MONDAY,
+    MONDAY + 5,  # below a microsecond: the same record
+    MONDAY + 10,
+    MONDAY + SECOND,
+    MONDAY + DAY - 1,  # 23:59:59.9999999
+    MONDAY + DAY,
+    3 * SECOND,  # 1601
+    filetime(datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)),
+)
+
+
+class Copy(NamedTuple):
+    """A record as one file has it."""
+
+    record_id: int
+    time: int
+    computer: str
+    asked: bool
+    channel: str
+    poor: bool
+
+    def event(self) -> Event:
+        kind = replace(LOGOFF_ASKED if self.asked else LOGOFF, channel=self.channel)
+        event = logoff(self.record_id, self.time, self.computer, kind)
+        return (
+            replace(event, values=["-" if value == "LARCH" else value for value in event.values])
+            if self.poor
+            else event
+        )
+
+
+copies = st.builds(
+    Copy,
+    record_id=st.integers(1, 3),
+    time=st.sampled_from(TIMES),
+    computer=st.sampled_from(COMPUTERS),
+    asked=st.sampled_from([False, False, True]),
+    channel=st.sampled_from(["Security", "Security", "security"]),
+    poor=st.booleans(),
+)
+files = st.lists(st.lists(copies, min_size=1, max_size=12), min_size=1, max_size=5)
+
+
+def distinct(found: Sequence[Copy]) -> int:
+    """How many records these copies are of: full names of hosts apart, a short one with any of them."""
+    groups: dict[tuple[object, ...], set[tuple[str, int]]] = defaultdict(set)
+    for copy in found:
+        name = copy.computer.lower()
+        short = name if name[0].isdigit() else name.partition(".")[0]
+        key = (short, copy.record_id, copy.asked, copy.time // SECOND)
+        groups[key].add((name, copy.time // 10))
+    return sum(len({each for each in group if "." in each[0]}) or len(group) for group in groups.values())
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def groups_of(paths: Sequence[Path], rng: random.Random) -> list[list[Path]]:
+    """The files in any order, in any groups, some in more than one."""
+    shuffled = rng.sample(paths, len(paths)) + rng.sample(paths, rng.randint(0, len(paths)))
+    groups: list[list[Path]] = [[]]
+    for path in shuffled:
+        if groups[-1] and rng.random() < 0.5:
+            groups.append([])
+        groups[-1].append(path)
+    return groups
+
+
+def kept(case: Path) -> int:
+    return int(Case(case).read(lambda connection: connection.sql("SELECT COUNT(*) FROM events").fetchall())[0][0])
+
+
+@pytest.mark.slow
+@few
+@given(files, st.randoms(use_true_random=False), st.sampled_from([1, 3, 120_000]))
+def test_order_and_grouping_change_nothing(contents: list[list[Copy]], rng: random.Random, slice_rows: int) -> None:
+    with folder() as root, pytest.MonkeyPatch.context() as patch:
+        paths = [log(root / f"{n}.evtx", [copy.event() for copy in found]) for n, found in enumerate(contents)]
+        whole = ingest(paths, root / "whole")
+        assert kept(root / "whole") == distinct([copy for found in contents for copy in found])
+        patch.setattr(merge, "SLICE_ROWS", slice_rows)
+        for group in groups_of(paths, rng):
+            apart = ingest(group, root / "apart")
+        assert apart == whole
+
+
+class Line(NamedTuple):
+    """An event as a line of NXLog that has no record number."""
+
+    logon_id: int
+    second: int
+    host: str
+
+    def text(self) -> str:
+        return json.dumps(
+            {
+                "EventTime": f"2026-10-05T23:59:{50 + self.second:02}Z",
+                "Hostname": self.host,
+                "EventID": 4634,
+                "Channel": "Security",
+                "SourceName": "Microsoft-Windows-Security-Auditing",
+                "SourceModuleType": "im_msvistalog",
+                "Keywords": "9232379236109516800",
+                "TargetUserName": "anna.berg",
+                "TargetLogonId": f"0x{self.logon_id:x}",
+                "LogonType": "3",
+            }
+        )
+
+
+lines = st.builds(Line, st.integers(0x10000, 0x10001), st.integers(8, 9), st.sampled_from(["WS1", "WS1", "WS2"]))
+
+
+def texts(root: Path, contents: Sequence[Sequence[Line]]) -> list[Path]:
+    paths = []
+    for number, found in enumerate(contents):
+        path = root / f"{number}.json"
+        path.write_text("".join(f"{line.text()}\n" for line in found))
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.slow
+@few
+@given(st.lists(st.lists(lines, min_size=1, max_size=8), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_lines_without_record_ids(contents: list[list[Line]], rng: random.Random) -> None:
+    """Equal lines of one file are as many records; the n-th of them in another file is a copy of the n-th here."""
+    with folder() as root:
+        paths = texts(root, contents)
+        whole = ingest(paths, root / "whole")
+        most = {line: max(found.count(line) for found in contents) for found in contents for line in found}
+        assert kept(root / "whole") == sum(most.values())
+        for group in groups_of(paths, rng):
+            apart = ingest(group, root / "apart")
+        assert apart == whole
+        unnamed = "SELECT COUNT(*) - COUNT(DISTINCT uid) FROM events"
+        assert Case(root / "apart").read(lambda connection: connection.sql(unnamed).fetchall()) == [(0,)]
+
+
+def test_copies_of_every_kind(tmp_path: Path) -> None:
+    """The same records again as a part, forwarded in another order under the short name, and in other cases."""
+    events = [logoff(i, MONDAY + i * DAY // 150) for i in range(1, 200)]
+    rng = random.Random(1)
+    paths = [
+        log(tmp_path / "whole.evtx", events),
+        log(tmp_path / "part.evtx", events[50:90]),
+        log(tmp_path / "forwarded.evtx", [replace(e, computer="WS1") for e in rng.sample(events, 120)]),
+        log(tmp_path / "case.evtx", [replace(e, computer="ws1.LARCH.EXAMPLE") for e in events[10:20]]),
+    ]
+    whole = ingest(paths, tmp_path / "whole")
+    assert kept(tmp_path / "whole") == 199
+    for number in range(3):
+        for path in rng.sample(paths, 4):
+            last = ingest([path], tmp_path / f"case{number}")
+        assert last == whole
+
+
+def test_richest_copy_is_kept(tmp_path: Path) -> None:
+    rich = Copy(1, MONDAY, "WS1", asked=False, channel="Security", poor=False)
+    poor = rich._replace(poor=True)
+    paths = [log(tmp_path / "poor.evtx", [poor.event()]), log(tmp_path / "rich.evtx", [rich.event()])]
+    for number, order in enumerate((paths, paths[::-1])):
+        for path in order:
+            ingest([path], tmp_path / f"case{number}")
+        domains = Case(tmp_path / f"case{number}").read(lambda c: c.sql("SELECT target_domain FROM events").fetchall())
+        assert domains == [("LARCH",)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "records"),
+    [
+        (logoff(7, MONDAY), logoff(7, MONDAY), 1),
+        (logoff(7, MONDAY), logoff(7, MONDAY, "WS1"), 1),
+        (logoff(7, MONDAY, "WS1.larch.example"), logoff(7, MONDAY, "WS1.other.example"), 2),
+        (logoff(7, MONDAY, "10.0.0.5"), logoff(7, MONDAY, "10.0.0.6"), 2),
+        (logoff(7, MONDAY, "fe80::1"), logoff(7, MONDAY, "fe80::2"), 2),
+        (logoff(7, MONDAY), logoff(7, MONDAY + 30 * DAY), 2),  # a log that was made anew: its ids begin again
+        (logoff(7, MONDAY), logoff(7, MONDAY, kind=LOGOFF_ASKED), 2),
+        (logoff(7, MONDAY), logoff(8, MONDAY), 2),
+        (logoff(7, MONDAY + DAY - 1), logoff(7, MONDAY + DAY), 2),
+        (logoff(7, MONDAY + DAY - 1), logoff(7, MONDAY + DAY - 2), 1),  # less than a microsecond apart
+        (logoff(7, 0), logoff(7, 0), 1),  # 1601
+        (logoff(7, MONDAY, "..."), logoff(7, MONDAY, "..."), 1),
+        (logoff(7, MONDAY, ""), logoff(7, MONDAY, ""), 1),
+        (logoff(7, MONDAY, "WS'1\n"), logoff(7, MONDAY, "WS'1\n"), 1),
+        (logoff(7, MONDAY, "ЖУРНАЛ.larch.example"), logoff(7, MONDAY, "журнал.larch.example"), 1),
+    ],
+)
+def test_identity(tmp_path: Path, one: Event, other: Event, records: int) -> None:
+    paths = [
+        log(tmp_path / "one.evtx", [one, logoff(100, MONDAY, "WS9")]),
+        log(tmp_path / "other.evtx", [other, logoff(200, MONDAY, "WS8")]),
+    ]
+    digests = {ingest(paths, tmp_path / "both")}
+    for number, order in enumerate((paths, paths[::-1])):
+        for path in order:
+            last = ingest([path], tmp_path / f"case{number}")
+        digests.add(last)
+    assert len(digests) == 1
+    assert kept(tmp_path / "both") == records + 2
+
+
+def test_many_ingests_of_a_day_become_few_files(tmp_path: Path) -> None:
+    """Of each host its own log, so that no copies make files be written again."""
+    paths = [log(tmp_path / f"{n}.evtx", [logoff(i, MONDAY, f"WS{n}") for i in range(1, 5)]) for n in range(20)]
+    case = tmp_path / "case"
+    most = 0
+    for path in paths:
+        last = ingest([path], case)
+        most = max(most, *(len(list(case.glob(f"{name}/**/*.parquet"))) for name in ("events", "extents")))
+    assert most <= merge.MANY_FILES
+    assert last == ingest(paths, tmp_path / "whole")
+
+
+def test_full_files_are_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "SLICE_ROWS", 20)
+    everything = [
+        log(tmp_path / f"{n}.evtx", [logoff(i, MONDAY + i * 600 * SECOND, f"WS{n}") for i in range(20)[1:]])
+        for n in range(12)
+    ]
+    case = tmp_path / "case"
+    ingest(everything[:11], case)
+    before = set(case.glob("events/*/*.parquet"))
+    assert len(before) > merge.MANY_FILES
+    last = ingest(everything[11:], case)
+    assert before < set(case.glob("events/*/*.parquet"))
+    assert last == ingest(everything, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("slice_rows", [1, 7, 50])
+def test_slices_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_rows: int) -> None:
+    events = [logoff(i, MONDAY + i * 97 * SECOND, f"WS{i % 3}.larch.example") for i in range(1, 100)]
+    paths = [log(tmp_path / "a.evtx", events[:60]), log(tmp_path / "b.evtx", events[40:])]
+    whole = ingest(paths, tmp_path / "whole")
+    monkeypatch.setattr(merge, "SLICE_ROWS", slice_rows)
+    for path in paths:
+        last = ingest([path], tmp_path / "sliced")
+    assert last == whole
+    assert len(list((tmp_path / "sliced").glob("events/*/*.parquet"))) > len(
+        list((tmp_path / "whole").glob("events/*/*.parquet"))
+    )
+
+
+def test_activity_later_equals_activity_at_once(tmp_path: Path) -> None:
+    events = [(process if i % 3 == 0 else logoff)(i, MONDAY + i * 600 * SECOND) for i in range(1, 200)]
+    paths = [log(tmp_path / "a.evtx", events[:150]), log(tmp_path / "b.evtx", events[100:])]
+    at_once = ingest(paths, tmp_path / "at_once")
+    case = tmp_path / "case"
+    ingest(paths[:1], case, activity=False)
+    assert kept(case) == 100
+    ingest(paths, case, activity=False)
+    assert ingest(paths, case) == at_once
+    assert ingest(paths, case, activity=False) == at_once  # nothing is taken away again
+
+
+def test_lines_read_again_in_another_zone_replace_the_old_ones(tmp_path: Path) -> None:
+    line = json.loads(Line(0x10000, 8, "WS1").text()) | {"EventTime": "2026-10-05 23:59:58"}
+    (tmp_path / "a.json").write_text(json.dumps(line) + "\n")
+    case = tmp_path / "case"
+    ingest([tmp_path / "a.json"], case, source_tz="UTC")
+    again = ingest([tmp_path / "a.json"], case, source_tz="Asia/Tokyo")
+    assert again == ingest([tmp_path / "a.json"], tmp_path / "at_once", source_tz="Asia/Tokyo")
+    assert kept(case) == 1
+
+
+# Files: what is one, and what is none
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return [logoff(i, MONDAY + i) for i in range(1, 30)]
+
+
+def run(paths: Sequence[Path], case: Path) -> pipeline.Summary:
+    with in_this_process():
+        return pipeline.ingest(list(paths), case)
+
+
+def test_same_file_under_many_names(tmp_path: Path, events: list[Event]) -> None:
+    logs = tmp_path / "logs"
+    path = log(logs / "a" / "one.evtx", events)
+    shutil.copy(path, logs / "two.evtx")
+    os.link(path, logs / "hard.evtx")
+    (logs / "soft.evtx").symlink_to(path)
+    (logs / "loop").symlink_to(logs, target_is_directory=True)
+    (logs / "broken").symlink_to(logs / "nothing")
+    (logs / "empty").mkdir()
+    summary = run([logs, path, logs / "a", logs / "soft.evtx"], tmp_path / "case")
+    assert (summary.files, summary.records, summary.kept) == (1, 29, 29)
+    assert ingest([logs], tmp_path / "case") == Case(tmp_path / "case").digest()
+    assert kept(tmp_path / "case") == 29
+
+
+def test_what_is_no_log(tmp_path: Path, events: list[Event]) -> None:
+    logs = tmp_path / "logs"
+    log(logs / "good.evtx", events)
+    (logs / "notes.txt").write_text("mine")
+    (logs / "empty.evtx").touch()
+    (logs / "false.evtx").write_text("no log")
+    os.mkfifo(logs / "pipe")
+    (logs / "socket.evtx").symlink_to("/dev/null")
+    summary = run([logs, tmp_path / "nothing"], tmp_path / "case")
+    assert (summary.files, summary.kept) == (1, 29)
+    told = Case(tmp_path / "case").read(lambda c: c.sql("SELECT source FROM problems ORDER BY ALL").fetchall())
+    assert [name for (name,) in told] == ["logs/empty.evtx", "logs/false.evtx", "logs/socket.evtx", "nothing"]
+    assert run([logs, tmp_path / "nothing"], tmp_path / "case").known == 1
+
+
+@pytest.mark.parametrize("make", [lambda _: None, lambda path: path.mkdir(), lambda path: path.write_text("mine")])
+def test_nothing_to_read(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "logs")
+    with pytest.raises(SourceError) as told:
+        run([tmp_path / "logs"], tmp_path / "case")
+    assert (told.value.exit_code, bool(told.value.hint)) == (3, True)
+    assert not (tmp_path / "case").exists()
+
+
+def test_file_that_the_system_refuses(tmp_path: Path, events: list[Event]) -> None:
+    """Root may read anything, but not a process's memory from its beginning."""
+    log(tmp_path / "good.evtx", events)
+    summary = run([tmp_path / "good.evtx", Path("/proc/self/mem")], tmp_path / "case")
+    assert (summary.files, summary.problems) == (1, 1)
+    told = Case(tmp_path / "case").read(lambda c: c.sql("SELECT source, what FROM problems").fetchall())
+    assert told[0][0] == "mem"
+    assert told[0][1].startswith("it cannot be opened")
+
+
+@pytest.mark.parametrize("name", [b"new\nline.evtx", b'it\'s "quoted".evtx', b"\xff\xfe.evtx", b"a [b] *?.evtx", b"-x"])
+def test_strange_file_names(tmp_path: Path, events: list[Event], name: bytes) -> None:
+    """With a real worker: the name also goes through a pipe."""
+    path = tmp_path / os.fsdecode(name)
+    log(path, events)
+    path.write_bytes(path.read_bytes()[:-1000])  # so that its name is told as a problem, too
+    pipeline.ingest([path], tmp_path / "case", jobs=1)
+    case = Case(tmp_path / "case")
+    told = case.read(lambda c: c.sql("SELECT name FROM sources UNION SELECT source FROM problems").fetchall())
+    assert len(told) == 1
+    told[0][0].encode()
+    assert kept(tmp_path / "case") == 29
+    assert pipeline.ingest([path], tmp_path / "case", jobs=1).known == 1

@@ -1,0 +1,423 @@
+# ruff: noqa: INP001 - a script beside the pages it writes, not part of a package
+"""Writes the reference pages from what the program itself goes by: schema.py, data/*.csv and the commands.
+
+python docs/generate.py. tests/test_docs.py checks that the pages are what this would write.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from logontracks import catalogue, normalize, schema
+from logontracks.catalogue import Event, Keep
+from logontracks.cli import main as commands
+from logontracks.sources.envelope import Kind
+
+GENERATED = "<!-- Written by docs/generate.py. Change its sources, then run it again. -->"
+
+SOURCES = {
+    "sha256": "SHA-256 of the file; the other tables call it `source_sha256`",
+    "name": "Its name when it was read: the folder that was given and the path in it, or the file that was given",
+    "size_bytes": "Its size",
+    "form": "evtx, nxlog",
+    "records": "Records that were read from it, kept or not",
+    "activity": "Whether what sessions did was kept as well; false after `--no-activity`",
+    "source_tz": "The `--source-tz` it was read with; NULL for none",
+    "kept": "Records that serve logon tracking, before copies were taken out",
+    "duplicates": "How many of these do not stand in `events` under this source, because a copy of another source does",
+    "problems": "Rows of `problems` about it, also those of kind `skipped`",
+}
+"""Columns of `sources`, which is no file: the case makes it of case.json and the other tables."""
+
+TABLES: tuple[tuple[str, str, tuple[schema.Column, ...]], ...] = (
+    ("problems", "What could not be read, or was read and may be wrong.", schema.PROBLEMS),
+    (
+        "extents",
+        "What the sources hold, kept or not: a row for each run of record ids without a gap in one log of one host.",
+        schema.EXTENTS,
+    ),
+    (
+        "event_counts",
+        "How many records of each kind there were, kept or not, by source, host, log and day.",
+        schema.EVENT_COUNTS,
+    ),
+)
+
+DATA = {
+    "audit_policy": "Audit subcategories and other settings that decide which records are written at all",
+    "boot_types": "`boot_type`: how Windows started (Kernel-Boot 27)",
+    "classic_strings": "Meaning of fields without a name: `#1` is the first string of the record",
+    "columns": "Which field of which event becomes which column, or why it stays in `data`",
+    "encryption_types": "Kerberos encryption types of tickets and keys",
+    "events": "Kinds of events, what each is good for, and whether its records are kept",
+    "failure_reasons": "The codes by which hosts, Kerberos and NTLM tell one and the same reason of a failure",
+    "fields": "Names, order and types of the fields of each kind and version",
+    "impersonation_levels": "`impersonation_level`: how far a server may act as the client",
+    "kerberos_codes": "`status` of 4768 to 4773: Kerberos error codes",
+    "legacy_ids": "Event ids up to Windows 2003 and what they are today; no form that has them is read yet",
+    "legacy_strings": "Order of the strings of those events; no form that has them is read yet",
+    "logon_processes": "`logon_process`: which part of Windows took the credentials",
+    "logon_types": "`logon_type`: how an account logged on",
+    "no_fields": "Kinds that have no fields, or whose fields are not known",
+    "percent_ids": "Texts that records name by number, such as `%%1842` for yes",
+    "preauth_types": "`pre_auth_type`: how a Kerberos client proved who it is",
+    "rdp_disconnect_reasons": "`reason_code` of LocalSessionManager 40: why a remote desktop was disconnected",
+    "reserved_logon_ids": "Logon ids that stand for Windows itself and for no session",
+    "session_names": "`session_name`: console, RDP, Citrix",
+    "shutdown_1074": "Fields of User32 1074: who shut the host down and why",
+    "sources": "Where the facts of these tables come from; each row of the others names its sources by these tokens",
+    "special_accounts": "Accounts that are no person, by name or SID",
+    "status_codes": "`status` and `sub_status`: NTSTATUS and other codes of failed logons",
+    "supported_encryption_types": "Bits of the encryption types that an account supports",
+    "ticket_options": "`ticket_options`: bits of what a Kerberos client asked for",
+    "ticket_options_common": "Common sums of those bits, and where they are seen",
+}
+
+EXIT_CODES = {
+    0: "Done. An empty answer is an answer.",
+    1: "Unexpected: an output could not be written, or a bug, which shows its traceback. Please report the bug.",
+    2: "The command is wrong: an unknown option, zone or time, or a query that `sql` does not take or that failed.",
+    3: "`ingest` found nothing to read.",
+    4: "`ingest` is done, but something was lost or is in doubt: see `logontracks problems`.",
+    5: "The case cannot be used: not there, locked by another writer, of a newer format, damaged, no space.",
+    130: "Interrupted (Ctrl-C).",
+}
+
+
+def events() -> str:
+    return "\n".join(
+        (
+            *_top("events"),
+            "One row of `events` is one record of a log that serves logon tracking. This page lists its columns.",
+            "[kinds.md](kinds.md) says which fields of which event fill them, [data.md](data.md) what the codes mean.",
+            "",
+            "- Times are UTC.",
+            "- NULL means that the record does not say it. It is never written as an empty text, `-` or 0.",
+            "- Every record keeps its own fields in `data`, also those that fill columns.",
+            "- Ask the columns: the names in `data` differ between versions of Windows, those of the columns do not.",
+            "- `source_sha256` and `position` lead from a row back to the record in the file.",
+            "",
+            *_columns(),
+            "## Normal forms",
+            "",
+            "The form says how the text of a field becomes the value of a column. In every form surrounding blanks",
+            "go, and an empty text, a lone `-` and the `(NULL)` of NTLM records are NULL. A column without a form",
+            "comes from what Windows wrote around the event, or from another column.",
+            "",
+            *_grid(("Form", "What it does"), ((f"`{form}`", meaning) for form, meaning in forms().items())),
+        )
+    )
+
+
+def tables() -> str:
+    parts = [
+        *_top("tables"),
+        "A case has five tables. [events](events.md) has its own page; these are the others. `logontracks sql` reads",
+        "all five by these names. Times are UTC, and NULL means that it is not known.",
+        "",
+        "## sources",
+        "",
+        "The files that were read, one row for each. It is not stored: the case makes it of case.json, `events`,",
+        "`event_counts` and `problems`.",
+        "",
+        *_grid(("Column", "Meaning"), ((f"`{name}`", meaning) for name, meaning in SOURCES.items())),
+    ]
+    for name, what, columns in TABLES:
+        rows = ((f"`{column.name}`", column.type, column.meaning) for column in columns)
+        parts += [f"## {name}", "", what, "", *_grid(("Column", "Type", "Meaning"), rows)]
+    return "\n".join(parts)
+
+
+def kinds() -> str:
+    kept = [event for event in catalogue.events().values() if event.keep is not Keep.NO]
+    logs: dict[str, list[Event]] = {}
+    for event in sorted(kept, key=lambda event: (_rank(event), event.event_id, event.provider)):
+        logs.setdefault(event.channel, []).append(event)
+    parts = [
+        *_top("kinds"),
+        "The kinds of events whose records are kept, by log. A kind is a provider and an event id: ids alone are not",
+        "enough, because providers use the same ones. A kind is",
+        "",
+        "- **always kept** when its records say something of a logon, an account, or the host and its clock;",
+        "- **kept in a session** when they say what a session did. Such a record is kept when it stands in the",
+        "  Security log and carries a logon id that is not reserved; `ingest --no-activity` leaves it out.",
+        "",
+        "A record of the Security log whose kind nobody here knows is treated as one of the second sort. A few kinds",
+        "are known and never kept: they say nothing of a logon. Counts of all records, kept or not, are in",
+        "[event_counts](tables.md#event_counts).",
+        "",
+        "Under each kind stand the columns that its fields fill ([events.md](events.md) says what they hold), over all",
+        "versions of its layout. Where several fields could fill a column, the first that has a value does. A form in",
+        "brackets is not the usual one of the column. `#1` is the first of a record's fields without a name. The other",
+        "fields are in `data` only, with the reason.",
+        "",
+    ]
+    parts += [f"- [{log}](#{slug(log)}): {len(found)}" for log, found in logs.items()]
+    parts.append("")
+    for log, found in logs.items():
+        parts += [f"## {log}", ""]
+        for event in found:
+            parts += _kind(event)
+    return "\n".join(parts)
+
+
+def data() -> str:
+    used: dict[str, list[str]] = {}
+    parts = [
+        *_top("data"),
+        "What the program knows of Windows stands in tables, one CSV file each in `src/logontracks/data`. They are",
+        "part of the installed package; `logontracks.catalogue.table(name)` gives their rows. Each row names where it",
+        "comes from, in its column `source`, by the tokens at the end of this page; several are joined by `;`.",
+        "`columns` is a choice of this program and has none.",
+        "",
+    ]
+    rows = []
+    for file in data_tables():
+        content = catalogue.table(file)
+        tokens = sorted({token for row in content if file != "sources" for token in row.get("source", "").split(";")})
+        for token in filter(None, tokens):
+            used.setdefault(token, []).append(file)
+        names = ", ".join(f"`{name}`" for name in content[0])
+        rows.append((f"`{file}`", DATA[file], names, ", ".join(filter(None, tokens))))
+    parts += _grid(("Table", "What it holds", "Columns", "Sources"), rows)
+    parts += ["## Sources", ""]
+    sources = (
+        (f"`{row['token']}`", row["description"], f"<{row['url']}>" if row["url"] else "")
+        for row in catalogue.table("sources")
+    )
+    parts += _grid(("Token", "Source", "Where"), sources)
+    return "\n".join(parts)
+
+
+def command_line() -> str:
+    context = click.Context(commands, info_name="logontracks", **commands.context_settings)
+    codes = ((f"{code}", meaning) for code, meaning in EXIT_CODES.items())
+    parts = [
+        *_top("commands"),
+        "The answer goes to stdout, everything else (progress, the closing sum, errors) to stderr. `logontracks`",
+        "and `python -m logontracks` are the same.",
+        "",
+        "A case is named by `--case`, else by the environment variable `LOGONTRACKS_CASE`, else it is `./case`.",
+        "Times that are shown are in `--tz`, which is UTC unless given; times that are given are read in it, unless",
+        "they carry an offset. Reading a day as `--until` includes the day.",
+        "",
+        "| Format | What it is for |",
+        "| --- | --- |",
+        "| `table` | To read. At most 1000 rows unless `--limit` says otherwise. In a terminal it fits the width. |",
+        "| `json`, `jsonl` | For programs: one array, or one object a line. Times are ISO 8601, `data` is an object. |",
+        '| `csv` | For spreadsheets: RFC 4180, UTF-8; NULL is nothing, empty text is `""`. |',
+        "| `parquet` | Exact types, for other programs. |",
+        "",
+        "Log text can be written by an attacker. Tables and CSV spell out control characters and other signs that",
+        "cannot be seen, such as `\\x1b` or `\\u202e`; JSON escapes them; Parquet has them as they are. In CSV, text",
+        "that a spreadsheet would take for a formula has an apostrophe before it.",
+        "",
+        "## Exit codes",
+        "",
+        *_grid(("Code", "Meaning"), codes),
+    ]
+    for name in commands.list_commands(context):
+        command = commands.get_command(context, name)
+        if command is not None:
+            parts += _command(command, click.Context(command, info_name=name, parent=context))
+    return "\n".join(parts)
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "events.md": events,
+    "tables.md": tables,
+    "kinds.md": kinds,
+    "data.md": data,
+    "commands.md": command_line,
+}
+
+
+def slug(heading: str) -> str:
+    """The anchor that forges give a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def forms() -> dict[str, str]:
+    """What each normal form does: the comments beside schema.Form."""
+    found = re.findall(r'^    [A-Z_]+ = "(\w+)"(?:  # (.+))?$', inspect.getsource(schema.Form), re.MULTILINE)
+    meanings = {name: _sentence(comment) if comment else "The text as it is" for name, comment in found}
+    if list(meanings) != [form.value for form in schema.Form]:
+        raise ValueError("the forms of schema.py are not written as expected")
+    return meanings
+
+
+def groups() -> dict[str, list[schema.Column]]:
+    """The columns of events below the comments that head them in schema.py."""
+    source = inspect.getsource(schema).partition("\nCOLUMNS:")[2].partition("\n)\n")[0]
+    found: dict[str, list[schema.Column]] = {}
+    heading = ""
+    for comment, maker, name in re.findall(r'^    (?:# (.+)|(\w+)\(\s*"(\w+)")', source, re.MULTILINE):
+        heading = comment or heading
+        if maker:
+            column = schema.BY_NAME[f"{name}_key" if maker == "_key" else name]
+            found.setdefault(heading, []).append(column)
+    if tuple(column.name for columns in found.values() for column in columns) != schema.NAMES:
+        raise ValueError("the columns of schema.py are not written as expected")
+    return found
+
+
+def _top(title: str) -> tuple[str, ...]:
+    return (f"# {title}", "", GENERATED, "")
+
+
+def _columns() -> Iterator[str]:
+    for heading, columns in groups().items():
+        yield from (f"## {heading}", "")
+        rows = (
+            (f"`{column.name}`", column.type, f"`{column.form}`" if column.form else "", column.meaning)
+            for column in columns
+        )
+        yield from _grid(("Column", "Type", "Form", "Meaning"), rows)
+
+
+def _rank(event: Event) -> tuple[int, str]:
+    first = ("Security", "System")
+    return (first.index(event.channel) if event.channel in first else len(first), event.channel)
+
+
+def _kind(event: Event) -> Iterator[str]:
+    kind = Kind(event.provider.lower(), event.event_id)
+    yield from (f"### {event.event_id} {event.title}", "")
+    facts = [f"`{event.provider}`"]
+    if event.subcategory:
+        facts.append(" and ".join(dict.fromkeys(event.subcategory.split(";"))))
+    if event.outcome:
+        facts.append("success and failure" if event.outcome == "both" else event.outcome)
+    facts.append("any host" if event.host_role == "any" else event.host_role)
+    if event.legacy_ids:
+        facts.append(f"up to Windows 2003: {', '.join(map(str, event.legacy_ids))}")
+    facts.append("always kept" if event.keep is Keep.LOGON else "kept in a session")
+    yield from (f"{' · '.join(facts)}", "")
+    if event.use:
+        yield from (_plain(event.use), "")
+    columns: dict[str, list[str]] = {}
+    for rule in normalize.rules_of(kind):
+        usual = schema.BY_NAME[rule.column].form
+        form = "" if rule.form is usual else f" ({rule.form})"
+        columns.setdefault(rule.column, []).append(f"`{rule.field}`{form}")
+    known = normalize.known_fields().get(kind)
+    if known is None:
+        known = frozenset()
+        empty = any(key[:2] == kind for key in catalogue.fields())
+        columns = {}
+        yield "The record has no fields." if empty else _UNKNOWN_FIELDS
+        yield ""
+    if columns:
+        rows = (
+            (f"`{column.name}`", ", ".join(columns[column.name])) for column in schema.COLUMNS if column.name in columns
+        )
+        yield from _grid(("Column", "From"), rows)
+    reasons: dict[str, list[str]] = {}
+    filled = {rule.field for rule in normalize.rules_of(kind)}
+    for name in sorted(known - filled, key=_by_number):
+        reasons.setdefault(reason(kind, name), []).append(f"`{name}`")
+    if reasons:
+        yield "In `data` only:"
+        yield ""
+        yield from (f"- {', '.join(names)}: {_plain(why)}" for why, names in reasons.items())
+        yield ""
+
+
+_UNKNOWN_FIELDS = "Its fields are not known; those that go by a common name fill its column all the same."
+
+
+def reason(kind: Kind, field: str) -> str:
+    """Why a field of a kind fills no column: the note of the narrowest rule that says so."""
+    candidates = [
+        (bool(row["provider"]) + bool(row["event_id"]), row["note"])
+        for row in catalogue.table("columns")
+        if row["field"] == field
+        and row["provider"].lower() in {"", kind.provider}
+        and row["event_id"] in {"", str(kind.event_id)}
+        and not row["column"]
+    ]
+    return max(candidates, key=lambda each: each[0])[1]
+
+
+def _by_number(field: str) -> tuple[int, str]:
+    return (int(field[1:]), "") if field[:1] == "#" and field[1:].isdigit() else (0, field)
+
+
+def data_tables() -> list[str]:
+    folder = files("logontracks") / "data"
+    return sorted(file.name.removesuffix(".csv") for file in folder.iterdir() if file.name.endswith(".csv"))
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield from (
+        f"## {command.name}",
+        "",
+        "```text",
+        f"{context.command_path} {' '.join(_usage(command, context))}",
+        "```",
+        "",
+    )
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            heading, *lines = paragraph.removeprefix("\b\n").split("\n")
+            yield from (heading, "", "```sh", *(line.strip() for line in lines), "```", "")
+        else:
+            yield from (_plain(" ".join(paragraph.split())), "")
+    rows = []
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
+        if record is not None:
+            names, _, metavar = record[0].partition(" ") if ", " not in record[0] else (record[0], "", "")
+            rows.append(
+                (
+                    f"`{names}`",
+                    f"`{metavar}`".replace("|", "\\|") if metavar else "",
+                    _plain(re.sub("  +", " ", record[1])),
+                )
+            )
+    yield from _grid(("Option", "Value", "Meaning"), rows)
+
+
+def _usage(command: click.Command, context: click.Context) -> list[str]:
+    return command.collect_usage_pieces(context)
+
+
+def _grid(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    titles = list(head)
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{'|'.join(' --- ' for _ in titles)}|"
+    for row in rows:
+        yield f"| {' | '.join(_cell(text) for text in row)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\\|", text.replace("\n", " "))
+
+
+def _plain(text: str) -> str:
+    """Text of which Markdown makes nothing but text; what stands in backticks is code already."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(
+        part if number % 2 else re.sub(r"([<*]|\\(?=[!-/:-@\[-`{-~]))", r"\\\1", part)
+        for number, part in enumerate(parts)
+    )
+
+
+def _sentence(text: str) -> str:
+    return _plain(text[:1].upper() + text[1:])
+
+
+def write(folder: Path) -> None:
+    for name, make in PAGES.items():
+        (folder / name).write_text(make().rstrip("\n") + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent)

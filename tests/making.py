@@ -115,7 +115,7 @@ def at_every_step(step: Step) -> None:
 
     Writing case.json is two steps: half of it, and all of it.
     """
-    for name in ("replace", "unlink", "mkdir"):
+    for name in ("replace", "unlink"):
         _before(os, name, step)
     _before(cases.Writer, "add", step)
     _before(cases.Writer, "commit", step)

@@ -386,16 +386,21 @@ def sids(row: Row) -> set[str]:
 USERS: dict[str, Callable[[Row], bool]] = {
     "anna.berg": lambda row: "anna.berg" in {name for name, _ in names(row)},
     "ANNA.Berg": lambda row: "anna.berg" in {name for name, _ in names(row)},
-    "LARCH\\anna.berg": lambda row: ("anna.berg", "larch") in names(row),
-    "larch.EXAMPLE\\Anna.Berg": lambda row: ("anna.berg", "larch.example") in names(row),
-    "anna.berg@larch.example": lambda row: ("anna.berg", "larch.example") in names(row),
+    "LARCH\\anna.berg": lambda row: {("anna.berg", "larch"), ("anna.berg", "larch.example")} & names(row) != set(),
+    "larch.EXAMPLE\\Anna.Berg": lambda row: (
+        {("anna.berg", "larch"), ("anna.berg", "larch.example")} & names(row) != set()
+    ),
+    "anna.berg@larch.example": lambda row: (
+        {("anna.berg", "larch"), ("anna.berg", "larch.example")} & names(row) != set()
+    ),
     ANNA: lambda row: ANNA in sids(row),
     ANNA.lower(): lambda row: ANNA in sids(row),
     "anna*": lambda row: any(name.startswith("anna") for name, _ in names(row)),
     "*.BERG": lambda row: any(name.endswith(".berg") for name, _ in names(row)),
     "a*a.b*g": lambda row: "anna.berg" in {name for name, _ in names(row)},
     "LARCH*\\anna.berg": lambda row: {("anna.berg", "larch"), ("anna.berg", "larch.example")} & names(row) != set(),
-    "LARCH\\*": lambda row: "larch" in {domain for name, domain in names(row) if name},
+    "LARCH\\*": lambda row: {"larch", "larch.example"} & {domain for name, domain in names(row) if name} != set(),
+    "nt authority\\SYSTEM": lambda row: ("system", "nt authority") in names(row),
     "WKS-101$": lambda row: "wks-101$" in {name for name, _ in names(row)},
     "*": lambda row: any(name for name, _ in names(row)),
 }

@@ -226,7 +226,7 @@ READING = [
     f"SELECT * FROM {function}('{place}')"
     for function in ("read_text", "read_csv", "read_blob", "read_json", "read_parquet", "parquet_scan", "glob")
     for place in ("{outside}/secret.csv", "{outside}/*", "/etc/passwd", "{case}/link.csv", "{case}/up/secret.csv",
-                  "{case}/../secret.csv", "secret.csv", "http://localhost:9/x", "s3://x/y", "file:///etc/passwd")
+                  "{case}/../secret.csv", "secret.csv", "http://localhost:9/x", "s3://x/y", "gs://x/y")
 ]  # fmt: skip
 SCANNING = """
 SELECT * FROM '{outside}/secret.csv'

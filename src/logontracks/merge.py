@@ -124,7 +124,7 @@ def _extents(
             WITH runs AS (SELECT * EXCLUDE (first_time, last_time), TRY_CAST(first_time AS TIMESTAMP) AS first_time,
                     TRY_CAST(last_time AS TIMESTAMP) AS last_time
                 FROM {_parquet(staged.runs)}),
-            marked AS (SELECT *, CASE WHEN first_record_id = 1 + LAG(last_record_id) OVER w THEN 0 ELSE 1 END AS begins
+            marked AS (SELECT *, CASE WHEN first_record_id - 1 = LAG(last_record_id) OVER w THEN 0 ELSE 1 END AS begins
                 FROM runs WINDOW w AS (PARTITION BY source, computer, channel
                     ORDER BY first_record_id, last_record_id, first_time, last_time, records)),
             numbered AS (SELECT *, SUM(begins) OVER (PARTITION BY source, computer, channel
@@ -175,7 +175,7 @@ def _find_overlaps(connection: Connection, writer: Writer) -> None:
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
             FROM runs WHERE first_record_id IS NOT NULL)
         SELECT DISTINCT short, log FROM before
-        WHERE reached >= first_record_id OR records > last_record_id - first_record_id + 1
+        WHERE reached >= first_record_id OR records - 1 > last_record_id - first_record_id
         UNION SELECT DISTINCT short, log FROM runs WHERE first_record_id IS NULL""")
 
 

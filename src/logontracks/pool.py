@@ -19,7 +19,9 @@ from typing import Any
 
 from logontracks.sources import Range
 from logontracks.sources.envelope import Problem
-from logontracks.sources.evtx import CHUNK_SIZE, condense, place, records_told
+from logontracks.sources.evtx import records_told
+from logontracks.sources.evtx_mend import CHUNK_SIZE
+from logontracks.sources.evtx_problems import condense, place
 
 MIN_TEXT = 1 << 20  # bytes of a text file that are given up together
 

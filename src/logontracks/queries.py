@@ -26,7 +26,8 @@ SQL_SECONDS = 300.0
 class EventFilter:
     """Which events are wanted; every part that is given must fit. Names are compared without case, `*` fits anything.
 
-    `user` is a name, DOMAIN\\name, name@domain or SID, and fits the account that a record is about or that asked.
+    `user` is a name, DOMAIN\\name, name@domain or SID, and fits the account that a record is about or that asked. The
+    short and the full name of a domain are one where accounts of one domain SID have both.
     `host` is a short or full name. Times are naive UTC; `until` is exclusive.
     """
 
@@ -67,6 +68,8 @@ class Answer:
 def events(case: Case, wanted: EventFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
     """Events in the order of time; `for_people`: few columns in words instead of all of them."""
     connection = case.connect()
+    if any("\\" in user or "@" in user for user in wanted.users):
+        interruptible(connection, lambda: connection.execute(_DOMAINS))
     where = _where(wanted)
     count = f"SELECT COUNT(*) FROM events WHERE {where}"
     total = interruptible(connection, lambda: connection.execute(count).fetchall()[0][0])
@@ -196,11 +199,27 @@ def _user_fits(name: str) -> str:
     for side in ("target", "subject"):
         fits = _like(f"{side}_name_key", account if separator else name)
         if separator:
-            fits += f" AND {_like(f'{side}_domain_key', domain)}"
+            fits += f" AND {_domain_fits(f'{side}_domain_key', domain)}"
         sides.append(f"({fits})")
     if "@" in name:
         sides.append(_like("target_name_key", name))  # a user principal name as the user typed it
     return "(" + " OR ".join(sides) + ")"
+
+
+_DOMAINS = """
+CREATE TEMP TABLE domains AS
+SELECT DISTINCT domain, regexp_replace(sid, '-[0-9]+$', '') AS domain_sid, CONTAINS(domain, '.') AS is_full FROM (
+    SELECT target_sid AS sid, target_domain_key AS domain FROM events
+    UNION ALL SELECT subject_sid, subject_domain_key FROM events)
+WHERE sid LIKE 'S-1-5-21-%' AND domain IS NOT NULL"""
+"""Two hosts that are clones share a SID as well, but both names of theirs are short."""
+
+
+def _domain_fits(column: str, domain: str) -> str:
+    other = f"""SELECT theirs.domain FROM domains AS ours
+        JOIN domains AS theirs ON theirs.domain_sid = ours.domain_sid AND theirs.is_full <> ours.is_full
+        WHERE {_like("ours.domain", domain)}"""
+    return f"({_like(column, domain)} OR {column} IN ({other}))"
 
 
 def _like(column: str, pattern: str) -> str:

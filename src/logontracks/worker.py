@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from logontracks.normalize import Normalizer
 from logontracks.sources import Range, evtx, nxlog
 from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_table
+from logontracks.sources.evtx_mend import CHUNK_SIZE
 from logontracks.sources.evtx_text import Common, NotCleanError, Piece
 
 SECONDS_A_CHUNK = 5.0  # a chunk takes a millisecond
@@ -126,7 +127,7 @@ class Worker:
         faulthandler.dump_traceback_later(SECONDS_A_CHUNK * self._patience, exit=True, file=self._null)
 
     def _range_seconds(self, part: Range) -> float:
-        size = part.count * (evtx.CHUNK_SIZE if part.form == "evtx" else 1)
+        size = part.count * (CHUNK_SIZE if part.form == "evtx" else 1)
         return (SECONDS_A_RANGE + size / (2 << 20)) * self._patience
 
     @contextmanager

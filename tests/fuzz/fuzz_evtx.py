@@ -30,7 +30,7 @@ from logontracks.normalize import STAGED
 from logontracks.pipeline import ingest
 from logontracks.pool import Result, read_all
 from logontracks.simulate.evtx_writer import Event, EvtxWriter, Template
-from logontracks.sources import Source, evtx, find, pieces
+from logontracks.sources import Source, evtx, evtx_mend, find, pieces
 
 SHARED = Path(__file__).parents[3] / "shared" / "logs"
 HEADER, CHUNK = evtx.HEADER_SIZE, evtx.CHUNK_SIZE
@@ -373,7 +373,7 @@ def _make_checksums_match(data: bytearray) -> None:
         data[124:128] = zlib.crc32(data[:120]).to_bytes(4, "little")
     for at in range(HEADER, len(data) - CHUNK + 1, CHUNK):
         chunk = data[at : at + CHUNK]
-        if chunk[:8] == evtx.CHUNK_MAGIC:
+        if chunk[:8] == evtx_mend.CHUNK_MAGIC:
             end = int.from_bytes(chunk[48:52], "little")
             struct.pack_into("<I", chunk, 52, zlib.crc32(chunk[512:end]))
             struct.pack_into("<I", chunk, 124, zlib.crc32(chunk[128:512], zlib.crc32(chunk[:120])))
@@ -455,7 +455,10 @@ def failures(reading: Reading, variants: Sequence[Variant], given: dict[bytes, l
     for each in variants:
         source = reading.sources.get(file_name(each))
         if source is None:
-            if each.data[:8] == evtx.FILE_MAGIC or evtx.CHUNK_MAGIC in (each.data[:8], each.data[HEADER : HEADER + 8]):
+            if each.data[:8] == evtx.FILE_MAGIC or evtx_mend.CHUNK_MAGIC in (
+                each.data[:8],
+                each.data[HEADER : HEADER + 8],
+            ):
                 wrong.append(f"{each.name} ({each.what}): it was not read at all")
             continue
         problems = reading.result.problems.get(source.number, [])
@@ -492,7 +495,7 @@ def source_is_whole(source: Source, given: dict[bytes, list[Row]]) -> bool:
         if (
             data.strip(b"\0")
             and data not in given
-            and not evtx._checksums_match(full)
+            and not evtx_mend.checksums_match(full)
             and not where.dirty
             and where.checksums
         ):

@@ -20,7 +20,7 @@ from logontracks.case import Case
 from logontracks.pipeline import ingest
 from logontracks.simulate.binxml import BINXML, END, FRAGMENT, Definition, Element, Substitution, Values
 from logontracks.simulate.evtx_writer import Event, EvtxWriter, Template
-from logontracks.sources import evtx
+from logontracks.sources import evtx, evtx_problems
 from logontracks.sources.envelope import Problem
 
 HEADER, CHUNK = evtx.HEADER_SIZE, evtx.CHUNK_SIZE
@@ -760,12 +760,12 @@ def test_a_worker_dies_rather_than_take_all_memory(tmp_path):
 
 
 def test_many_problems_of_a_log_are_told_in_few_rows():
-    odd = [Problem(evtx.place(chunk), "lost", f"{chunk} is odd", chunk) for chunk in range(1, 4001, 2)]
-    bad = [Problem(evtx.place(chunk), "doubt", "bad") for chunk in range(9000, 5000, -1)]
-    told = evtx.condense([*bad, *odd, Problem("", "skipped", "s"), Problem("", "skipped", "s")])
+    odd = [Problem(evtx_problems.place(chunk), "lost", f"{chunk} is odd", chunk) for chunk in range(1, 4001, 2)]
+    bad = [Problem(evtx_problems.place(chunk), "doubt", "bad") for chunk in range(9000, 5000, -1)]
+    told = evtx_problems.condense([*bad, *odd, Problem("", "skipped", "s"), Problem("", "skipped", "s")])
     assert told[0] == Problem("", "skipped", "s")
     assert told[1] == Problem("chunk 1", "lost", "1 is odd", 1)
-    assert len(told) == 1 + evtx.MAX_PROBLEMS + 2
+    assert len(told) == 1 + evtx_problems.MAX_PROBLEMS + 2
     assert sum(problem.records_lost or 0 for problem in told) == sum(range(1, 4001, 2))
     assert told[-2].position == "chunks 401 to 3999"
     assert told[-2].what == "1800 more chunks of these, such as: 401 is odd"
@@ -774,9 +774,10 @@ def test_many_problems_of_a_log_are_told_in_few_rows():
 
 def test_what_is_said_of_consecutive_chunks_is_said_once():
     problems = [
-        Problem(evtx.place(chunk), "lost", "gone", lost) for chunk, lost in ((5, 7), (6, None), (8, None), (7, 3))
+        Problem(evtx_problems.place(chunk), "lost", "gone", lost)
+        for chunk, lost in ((5, 7), (6, None), (8, None), (7, 3))
     ]
-    assert evtx.condense(problems) == [Problem("chunks 5 to 8", "lost", "gone", 10)]
+    assert evtx_problems.condense(problems) == [Problem("chunks 5 to 8", "lost", "gone", 10)]
 
 
 # Real logs

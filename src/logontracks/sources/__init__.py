@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from logontracks.sources import evtx, nxlog
+from logontracks.sources import evtx, evtx_mend, evtx_problems, nxlog
 from logontracks.sources.envelope import Problem
 
 PIECE_BYTES = 16 << 20  # of one source that one worker reads in one go
@@ -52,7 +52,7 @@ class Range:
     def place(self) -> str:
         """In words, as problems tell it."""
         if self.form == "evtx":
-            return evtx.place(self.first, self.first + self.count - 1)
+            return evtx_problems.place(self.first, self.first + self.count - 1)
         return f"byte {self.first}"
 
     def carefully(self) -> list[Range]:
@@ -126,7 +126,7 @@ def _open(number: int, path: Path, name: str, size: int) -> Source | str:
 def pieces(source: Source) -> list[Range]:
     """The ranges a source is read in."""
     if source.layout is not None:
-        step, total = PIECE_BYTES // evtx.CHUNK_SIZE, source.layout.chunks
+        step, total = PIECE_BYTES // evtx_mend.CHUNK_SIZE, source.layout.chunks
     else:
         step, total = PIECE_BYTES, source.size_bytes
     return [

@@ -4,16 +4,14 @@ The wheel turns a record into JSON text, which evtx_text.py takes apart. The whe
 and cannot be interrupted, so everything here runs in a worker process that can be killed from outside (worker.py).
 
 A range is first read in one go with checksums on. If anything about it is not clean, what was read is thrown away and
-the range is read again chunk by chunk (`read_carefully`), which finds out what can be saved and says what is lost. It
-mends each chunk first: the wheel stops at the first record header that is wrong, and its look-ups can be led in circles
-by the tables of a chunk, which it can do without.
+the range is read again chunk by chunk (`read_carefully`), which finds out what can be saved (evtx_mend.py) and says
+what is lost.
 File format: [MS-EVEN6] 2.2 and the libevtx format documentation.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +21,18 @@ from typing import Any, BinaryIO, NamedTuple
 import evtx
 
 from logontracks.sources.envelope import Problem
+from logontracks.sources.evtx_mend import (
+    CHUNK_MAGIC,
+    CHUNK_SIZE,
+    MAX_RECORDS,
+    RECORD_MAGIC,
+    RECORDS_START,
+    checksums_match,
+    header_matches,
+    mend,
+    records_counted,
+)
+from logontracks.sources.evtx_problems import place
 from logontracks.sources.evtx_text import (
     MAX_CHUNK_TEXT,
     Common,
@@ -34,16 +44,8 @@ from logontracks.sources.evtx_text import (
 )
 
 FILE_MAGIC = b"ElfFile\x00"
-CHUNK_MAGIC = b"ElfChnk\x00"
-RECORD_MAGIC = b"**\x00\x00"
 HEADER_SIZE = 4096
-CHUNK_SIZE = 65536
 NO_CHECKSUMS = 4  # flag of a file and of a chunk
-RECORDS_START = 512  # in a chunk
-MIN_RECORD = 28  # bytes: a record header and the size once more
-MAX_RECORDS = (CHUNK_SIZE - RECORDS_START) // MIN_RECORD  # more records than that do not fit into a chunk
-MAX_TICKS = 2650467743999999999  # FILETIME of the end of the year 9999; the wheel stops at a header that is beyond it
-MAX_PROBLEMS = 200  # of one source told one by one; the rest as a sum
 
 
 class Layout(NamedTuple):
@@ -252,18 +254,13 @@ def _overwritten(file: BinaryIO, where: Layout, chunk: int) -> Problem:
     return Problem(place(chunk), "lost", what, _records_between(file, where, chunk))
 
 
-def place(first: int, last: int | None = None) -> str:
-    """Chunks in words, as problems tell them."""
-    return f"chunk {first}" if last is None or last <= first else f"chunks {first} to {last}"
-
-
 def _read_chunk(  # noqa: PLR0917 - as above
     common: Common, piece: Piece, source: int, file: BinaryIO, raw: bytes, chunk: int, where: Layout
 ) -> Problem | None:
     at = place(chunk)
     missing = CHUNK_SIZE - len(raw)
     short = f"; the file ends {missing} bytes early" if missing else ""
-    mended = _mend(raw, trust=not where.checksums)
+    mended = mend(raw, trust=not where.checksums)
     if mended is None:
         what = "there is no chunk header where a chunk should start"
         if raw[:8] == CHUNK_MAGIC:
@@ -303,7 +300,7 @@ def _read_chunk(  # noqa: PLR0917 - as above
         return Problem(at, "lost", f"{many} cannot be read{cause}{short}", lost or None)
     if missing and not mended.told:
         return Problem(at, "lost", f"the file ends {missing} bytes early, inside this chunk")
-    if where.checksums and not _checksums_match(mended.original) and not _being_written(file, where, chunk):
+    if where.checksums and not checksums_match(mended.original) and not _being_written(file, where, chunk):
         return Problem(at, "doubt", "the checksum does not match: records were read, and may have been altered")
     if mended.told and mended.told != len(records):
         what = f"its header counts {mended.told} records, {len(records)} were found and read"
@@ -313,127 +310,6 @@ def _read_chunk(  # noqa: PLR0917 - as above
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:200]
-
-
-class _Mended(NamedTuple):
-    original: bytes  # filled up with zeros where the file ends early
-    chunk: bytes  # what the wheel gets
-    present: int  # records that it should have
-    told: int  # the same by its own header and what follows its end; 0 where that cannot be believed
-
-
-def _mend(raw: bytes, *, trust: bool) -> _Mended | None:
-    """Put the headers of a chunk and of its records in order, so that the wheel reaches every record.
-
-    None when there is no chunk: neither a header that can be believed nor a record.
-
-    What is between two records that are sound becomes one record, whatever it is: the wheel reads it, or says why not
-    and goes on. `trust`: the log has no checksums. Where the header of the chunk can be believed, records behind the
-    end that it tells count when their ids go on: Windows may not have written the header again. Where it cannot, all
-    records count, which may bring back some of an older use of the chunk.
-    """
-    chunk = bytearray(raw.ljust(CHUNK_SIZE, b"\0"))
-    original = bytes(chunk)
-    sound_header = _header_matches(chunk) or (trust and chunk[:8] == CHUNK_MAGIC)
-    told = _told(chunk) if sound_header else 0
-    free = int.from_bytes(chunk[48:52], "little")
-    believed = RECORDS_START <= free <= CHUNK_SIZE and (sound_header or _events_match(original))
-    end = min(free if believed else -(-len(chunk.rstrip(b"\0")) // 8) * 8, len(raw))
-    records = _records(chunk, end)
-    if not believed:
-        if not any(record.sound for record in records):
-            return None
-        until = next((index for index, record in enumerate(records) if record.sound and record.end == free), None)
-        records = records[: until + 1] if until is not None else records  # the records confirm the end it tells
-    while believed and records and (size := _size(chunk, records[-1].end, CHUNK_SIZE)):
-        at = records[-1].end
-        record_id = int.from_bytes(chunk[at + 8 : at + 16], "little")
-        if record_id != records[-1].record_id + 1:
-            break
-        records.append(_Record(at, at + size, record_id, sound=True))
-        told += told > 0
-    present = max(told, _present(records))
-    if records and not records[-1].sound and records[-1].end == len(raw) < CHUNK_SIZE:
-        records.pop()  # the file ends in it; the wheel would read zeros as its values
-    for record in records:
-        _mend_record(chunk, record)
-    last = records[-1] if records else _Record(0, RECORDS_START, 0, sound=False)
-    no_id = min(set(range(len(records) + 1)) - {record.record_id for record in records})
-    # the wheel stops at the record that has the id of the last one
-    struct.pack_into("<8s4qIII", chunk, 0, CHUNK_MAGIC, 0, no_id, 0, no_id, 128, last.at, last.end)
-    chunk[128:RECORDS_START] = bytes(RECORDS_START - 128)  # the wheel finds names and templates without the tables
-    return _Mended(original, bytes(chunk), present, told)
-
-
-class _Record(NamedTuple):
-    """A record of a chunk. Not sound: what lies there is perhaps one, or several."""
-
-    at: int
-    end: int
-    record_id: int
-    sound: bool
-
-
-def _records(chunk: bytearray, end: int) -> list[_Record]:
-    """All up to `end`, one behind the other."""
-    found: list[_Record] = []
-    at = RECORDS_START
-    while at + MIN_RECORD <= end:
-        size = _size(chunk, at, end)
-        sound = size > 0
-        if not sound:
-            size = _own_size(chunk, at, end) or _next_sound(chunk, at + MIN_RECORD, end) - at
-        found.append(_Record(at, at + size, int.from_bytes(chunk[at + 8 : at + 16], "little"), sound))
-        at += size
-    return found
-
-
-def _size(chunk: bytearray, at: int, end: int) -> int:
-    """Size of the record that starts there, 0 when none does."""
-    return _own_size(chunk, at, end) if chunk[at : at + 4] == RECORD_MAGIC else 0
-
-
-def _own_size(chunk: bytearray, at: int, end: int) -> int:
-    """The size that stands at the start and the end of what starts there; 0 when it does not."""
-    size = int.from_bytes(chunk[at + 4 : at + 8], "little")
-    fits = MIN_RECORD <= size <= end - at
-    return size if fits and chunk[at + size - 4 : at + size] == chunk[at + 4 : at + 8] else 0
-
-
-def _next_sound(chunk: bytearray, start: int, end: int) -> int:
-    at = chunk.find(RECORD_MAGIC, start, end)
-    while at >= 0:
-        if _own_size(chunk, at, end):
-            return at
-        at = chunk.find(RECORD_MAGIC, at + 1, end)
-    return end
-
-
-def _mend_record(chunk: bytearray, record: _Record) -> None:
-    at, end, _, sound = record
-    if not sound:
-        struct.pack_into("<4sI", chunk, at, RECORD_MAGIC, end - at)
-        struct.pack_into("<I", chunk, end - 4, end - at)
-    if int.from_bytes(chunk[at + 16 : at + 24], "little") > MAX_TICKS:
-        chunk[at + 16 : at + 24] = bytes(8)
-
-
-def _present(records: list[_Record]) -> int:
-    """How many records there should be. How many one that is not sound stands for, the ids around it tell."""
-    count = 0
-    for index, record in enumerate(records):
-        around = 0
-        if not record.sound and 0 < index < len(records) - 1:
-            around = records[index + 1].record_id - records[index - 1].record_id - 1
-        count += around if 0 < around <= MAX_RECORDS else 1
-    return count
-
-
-def _told(head: bytes | bytearray) -> int:
-    """How many records a chunk header tells; 0 when no chunk can have so many."""
-    first_number, last_number = struct.unpack_from("<qq", head, 8)
-    told: int = last_number - first_number + 1
-    return told if 0 < told <= MAX_RECORDS else 0
 
 
 class _Header(NamedTuple):
@@ -451,9 +327,9 @@ def _header(file: BinaryIO, where: Layout, chunk: int) -> _Header | None:
         return None
     file.seek(where.offset + chunk * CHUNK_SIZE)
     head = file.read(RECORDS_START)
-    if len(head) < RECORDS_START or head[:8] != CHUNK_MAGIC or (where.checksums and not _header_matches(head)):
+    if len(head) < RECORDS_START or head[:8] != CHUNK_MAGIC or (where.checksums and not header_matches(head)):
         return None
-    return _Header(*struct.unpack_from("<qqqq", head, 8)) if _told(head) else None
+    return _Header(*struct.unpack_from("<qqqq", head, 8)) if records_counted(head) else None
 
 
 def records_told(path: Path, chunk: int) -> int | None:
@@ -502,60 +378,3 @@ def _being_written(file: BinaryIO, where: Layout, chunk: int) -> bool:
     own, following = _header(file, where, chunk), _header(file, where, chunk + 1)
     # in a log that goes round, the oldest follows the newest
     return own is not None and following is not None and following.first_number < own.first_number
-
-
-def _header_matches(chunk: bytes | bytearray) -> bool:
-    """Whether a chunk starts with a header whose checksum matches."""
-    expected = int.from_bytes(chunk[124:128], "little")
-    return chunk[:8] == CHUNK_MAGIC and zlib.crc32(chunk[128:512], zlib.crc32(chunk[:120])) == expected
-
-
-def _checksums_match(chunk: bytes) -> bool:
-    return _header_matches(chunk) and _events_match(chunk)
-
-
-def _events_match(chunk: bytes) -> bool:
-    end = int.from_bytes(chunk[48:52], "little")
-    return zlib.crc32(chunk[RECORDS_START:end]) == int.from_bytes(chunk[52:56], "little")
-
-
-_CHUNKS = re.compile(r"chunks? (\d+)(?: to (\d+))?")
-
-
-def condense(problems: list[Problem]) -> list[Problem]:
-    """Problems of one source in the order of its chunks; what is said of consecutive chunks is said once.
-
-    No more than MAX_PROBLEMS are told one by one, and the rest as a sum for each kind.
-    """
-    others: dict[Problem, None] = {}
-    places: list[tuple[int, int, Problem]] = []
-    for problem in problems:
-        match = _CHUNKS.fullmatch(problem.position)
-        if match is None:
-            others.setdefault(problem)
-        else:
-            places.append((int(match[1]), int(match[2] or match[1]), problem))
-    places.sort(key=lambda each: each[:2])
-    merged: list[tuple[int, int, Problem]] = []
-    for first, last, problem in places:
-        if merged:
-            start, end, before = merged[-1]
-            if (before.kind, before.what) == (problem.kind, problem.what) and first == end + 1:
-                lost = _sum([before, problem])
-                merged[-1] = (start, last, Problem(place(start, last), problem.kind, problem.what, lost))
-                continue
-        merged.append((first, last, problem))
-    rest = merged[MAX_PROBLEMS:]
-    told = [*others, *(problem for _, _, problem in merged[:MAX_PROBLEMS])]
-    for kind in dict.fromkeys(problem.kind for _, _, problem in rest):
-        some = [each for each in rest if each[2].kind == kind]
-        chunks = sum(last - first + 1 for first, last, _ in some)
-        what = f"{chunks} more chunks of these, such as: {some[0][2].what}"
-        lost = _sum([problem for _, _, problem in some])
-        told.append(Problem(place(some[0][0], some[-1][1]), kind, what, lost))
-    return told
-
-
-def _sum(problems: list[Problem]) -> int | None:
-    known = [problem.records_lost for problem in problems if problem.records_lost is not None]
-    return sum(known) if known else None

@@ -145,10 +145,11 @@ def _events(lines: pa.Table, problems: Problems) -> pa.Table:
     fields = _whole(lines["fields"])
     named = pc.not_equal(pc.fill_null(fields.field("Hostname"), ""), "")
     events = pc.and_(pc.is_valid(_integers(fields.field("EventID"), 31)), named)
-    others = lines.filter(pc.invert(events))
-    if len(others):
-        what = "lines from here on are no Windows events: EventID or Hostname is missing"
-        problems.note("skipped", what, len(others), others["position"][0].as_py())
+    others = lines["position"].filter(pc.invert(events))
+    if not len(others):
+        return lines
+    what = "lines from here on are no Windows events: EventID or Hostname is missing"
+    problems.note("skipped", what, len(others), others[0].as_py())
     return lines.filter(events)
 
 
@@ -162,7 +163,7 @@ def _records(events: pa.Table, heads: _Common[Head], tails: _Common[Tail], sourc
         "fields": fields,
         "head": heads.numbers(fields),
         "tail": tails.numbers(fields),
-        "record_id": _integers(fields.field("RecordNumber"), 63),
+        "record_id": _integers(fields.field("RecordNumber"), 62),
         "activity_id": fields.field("ActivityID"),
     }
     return pa.table(columns | dict(zip(times.column_names, times.columns, strict=True)))

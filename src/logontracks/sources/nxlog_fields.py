@@ -55,22 +55,19 @@ _DATA = f"""
 def with_data(records: pa.Table, heads: list[Head], problems: Problems) -> pa.Table:
     """The records with their own fields as `data` in place of `line` and `fields`; one that is too large is lost."""
     found = query_parts(_DATA, records, problems)
-    lines = found["whole"].to_pylist() if found["whole"].null_count < len(found) else []
-    data = found["data"].to_pylist() if lines else []
-    for at, line in enumerate(lines):
-        if line is not None:
-            which = heads[found["head"][at].as_py()]
-            kind = Kind(which.provider.lower(), which.event_id)
-            data[at] = _completed(kind, which.version, line, data[at])
-            if data[at] is None and (kind in _SENTENCES or kind in _LABELLED):
-                what = f"records of {kind.provider} {kind.event_id} have no fields and no message that can be read"
-                problems.note("doubt", f"{what}: they say only that it happened")
-    found = found.drop_columns("whole")
-    return found.set_column(found.column_names.index("data"), "data", pa.array(data, pa.string())) if data else found
+    if found["whole"].null_count < len(found):
+        columns = (found[name].to_pylist() for name in ("data", "whole", "head"))
+        data = [
+            _completed(heads[number], line, data, problems) if line else data
+            for data, line, number in zip(*columns, strict=True)
+        ]
+        found = found.set_column(found.column_names.index("data"), "data", pa.array(data, pa.string()))
+    return found.drop_columns("whole")
 
 
-def _completed(kind: Kind, version: int | None, line: str, data: str | None) -> str | None:
+def _completed(which: Head, line: str, data: str | None, problems: Problems) -> str | None:
     """The own fields of an event that has them in UserData, or has only a message."""
+    kind = Kind(which.provider.lower(), which.event_id)
     try:
         fields = loads(line)
         found = loads(data) if data else {}
@@ -78,10 +75,14 @@ def _completed(kind: Kind, version: int | None, line: str, data: str | None) -> 
         if isinstance(found.get("Data"), str):
             found["Data"] = [found["Data"]]
         if not found and isinstance(fields.get("Message"), str):
-            found = from_message(kind, version, fields["Message"])
-        return dumps(found) or None
+            found = from_message(kind, which.version, fields["Message"])
+        completed = dumps(found) or None
     except (ValueError, RecursionError):
-        return data
+        completed = data
+    if completed is None and (kind in _SENTENCES or kind in _LABELLED):
+        what = f"records of {kind.provider} {kind.event_id} have no fields and no message that can be read"
+        problems.note("doubt", f"{what}: they say only that it happened")
+    return completed
 
 
 _LEAF = re.compile(r"<([A-Za-z_][\w.-]*)(?:\s[^<>]*)?(?:/>|>([^<]*)</\1\s*>)")

@@ -27,7 +27,8 @@ ASKED = (
     *("Version", "Keywords", "EventType", "RecordNumber", "UserID", "Domain", "AccountType", "ActivityID"),
     "ExecutionProcessID",
 )
-_FIELDS = f"json_transform(line, {literal(json.dumps(dict.fromkeys(ASKED, 'VARCHAR')))}) AS fields"
+_SHAPE = literal(json.dumps(dict.fromkeys(ASKED, "VARCHAR")))
+_FIELDS = f"SELECT position, json_transform(line, {_SHAPE}) AS fields FROM lines"
 
 
 class Problems:
@@ -158,11 +159,14 @@ def query_parts(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
 
 def parse(lines: pa.Table, problems: Problems) -> pa.Table:
     """`lines` with the text of the ASKED fields as the struct `fields`; those that are no JSON are lost."""
-    sql = f"SELECT *, {_FIELDS} FROM lines"
     try:
-        return query_parts(sql, lines, problems)
+        found = query_parts(_FIELDS, lines, problems)
     except duckdb.InvalidInputException:
-        return query_parts(sql, _repaired(lines, problems), problems)
+        lines = _repaired(lines, problems)
+        found = query_parts(_FIELDS, lines, problems)
+    if len(found) < len(lines):
+        lines = lines.filter(pc.is_in(lines["position"], value_set=found["position"].combine_chunks()))
+    return lines.append_column("fields", found["fields"])
 
 
 def _repaired(lines: pa.Table, problems: Problems) -> pa.Table:

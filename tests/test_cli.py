@@ -270,7 +270,7 @@ def test_a_full_disk_ends_with_1_and_a_message(firm):
 
 
 @every_reader
-def test_every_form_says_the_same(command, firm, tmp_path):
+def test_every_form_says_the_same(command, firm, tmp_path, capsysbinary):
     """And stdout has nothing else; --output has the same bytes as stdout."""
     if command == ("problems",):
         case = tmp_path / "case"
@@ -284,7 +284,7 @@ def test_every_form_says_the_same(command, firm, tmp_path):
         answers[form] = done.out
         file = tmp_path / f"answer.{form}"
         if form != "table":
-            assert run(*command, "--case", case, "--output", file) == Done(0, b"", "")
+            assert here(capsysbinary, *command, "--case", case, "--output", file) == Done(0, b"", "")
             assert file.read_bytes() == done.out
     rows = [json.loads(line) for line in answers["jsonl"].decode().splitlines()]
     assert rows

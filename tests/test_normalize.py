@@ -1239,6 +1239,17 @@ def test_both_ways_of_taking_json_apart_agree(normalizer_of_its_own, fields):
         assert by_duckdb[name].to_pylist() == by_python[name].to_pylist(), name
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_bad_json_of_long_characters(normalizer_of_its_own, before):
+    """DuckDB's message quotes the text, cut at a byte."""
+    texts = ['{"TargetUserName":"alice"}', "x" * before + "\u20ac" * 60]
+    data = pa.chunked_array([pa.array(texts * normalize.FEW, pa.string())])
+    fields, valid = normalizer_of_its_own._fields(normalize.Kind(SECURITY.lower(), 4624), data)
+    assert fields["TargetUserName"].to_pylist() == ["alice", None] * normalize.FEW
+    assert valid is not None
+    assert valid.to_pylist() == [True, False] * normalize.FEW
+
+
 def test_of_a_field_that_comes_twice_the_first_counts(normalizer_of_its_own):
     data = pa.chunked_array(
         [['{"TargetUserName":"alice","TargetUserName":"bob"}', '{"TargetUserName":null,"TargetUserName":"bob"}']]

@@ -399,7 +399,7 @@ sys.exit(code)"""
     assert int(said) < 400, "MB"
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(2))
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -158,8 +158,8 @@ class Normalizer:
             query = f"SELECT json_transform(data, {literal(json.dumps(shape))}) AS f FROM batch"
             try:
                 parsed = self._connection.sql(query).to_arrow_table()["f"].combine_chunks()
-            except duckdb.InvalidInputException:
-                pass
+            except (duckdb.InvalidInputException, UnicodeDecodeError):
+                pass  # the message quotes the text, and may cut it within a character
             else:
                 del batch
                 if isinstance(parsed, pa.ChunkedArray):

@@ -88,6 +88,7 @@ def ingest(
             "give EVTX files, NXLog JSON lines, or a folder that holds some",
         )
     with writing(case) as writer:
+        watcher.phase("comparing with the case")
         new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz)
         watcher.start(sum(source.size_bytes for source in new), len(new))
         with ThreadPoolExecutor(max_workers=1) as hasher:
@@ -97,8 +98,6 @@ def ingest(
                     _tasks(new),
                     staging=writer.staging,
                     jobs=jobs,
-                    activity=activity,
-                    source_tz=source_tz,
                     patience=patience,
                     on_progress=_safely(watcher),
                 )
@@ -108,7 +107,7 @@ def ingest(
         new, unread = _without_unreadable(new, sha256, result)
         rejected += unread
         watcher.phase("sorting and writing")
-        lost = _finish(writer, new, sha256, result, rejected, jobs=jobs, activity=activity, source_tz=source_tz)
+        lost = _finish(writer, new, sha256, result, rejected, jobs=jobs)
     watcher.finish()
     return Summary(
         files=len(new),
@@ -139,7 +138,10 @@ def _outcome(case: Path, read: set[str]) -> dict[str, Any]:
 def _not_yet_read(
     sources: list[Source], manifest: Manifest, *, activity: bool, source_tz: str | None
 ) -> tuple[list[Source], dict[int, str]]:
-    """The sources that would add something, and the hashes worked out on the way: only files of equal size need one."""
+    """The sources that would add something, and the hashes worked out on the way: only files of equal size need one.
+
+    A source that was read before keeps what its options asked for then: reading it again takes nothing away.
+    """
     known = {entry.sha256: entry for entry in manifest.sources}
     sizes = Counter(source.size_bytes for source in sources)
     sizes.update({entry.size_bytes for entry in manifest.sources})
@@ -147,6 +149,7 @@ def _not_yet_read(
     new: list[Source] = []
     seen: set[str] = set()
     for source in sources:
+        entry = None
         if sizes[source.size_bytes] > 1:
             digest = _sha256(source.path)
             entry = known.get(digest or "")
@@ -155,7 +158,9 @@ def _not_yet_read(
             if digest:
                 sha256[source.number] = digest
                 seen.add(digest)
-        new.append(source)
+        keep = activity or (entry is not None and entry.activity)
+        zone = source_tz or (entry.source_tz if entry else None)
+        new.append(replace(source, activity=keep, source_tz=None if source.form == "evtx" else zone))
     return new, sha256
 
 
@@ -217,8 +222,6 @@ def _finish(
     rejected: list[Rejected],
     *,
     jobs: int,
-    activity: bool,
-    source_tz: str | None,
 ) -> int:
     """Merge what is staged, write the problems, commit. Returns how many problems are losses or doubts."""
     manifest = writer.manifest
@@ -241,8 +244,8 @@ def _finish(
             size_bytes=source.size_bytes,
             form=source.form,
             records=result.records.get(source.number, 0),
-            activity=activity,
-            source_tz=source_tz,
+            activity=source.activity,
+            source_tz=source.source_tz,
         )
     changed = replace(
         manifest,

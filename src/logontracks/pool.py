@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Thread, current_thread
 from typing import Any
@@ -42,8 +42,6 @@ def read_all(
     *,
     staging: Path,
     jobs: int,
-    activity: bool,
-    source_tz: str | None,
     patience: float = 1.0,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Result:
@@ -52,7 +50,7 @@ def read_all(
     `on_progress` gets bytes and records of each finished task, from any thread. Raises RuntimeError with the worker's
     traceback when a worker has a bug, and OSError when the disk refuses what a worker writes.
     """
-    options = {"staging": str(staging), "activity": activity, "source_tz": source_tz, "patience": patience}
+    options = {"staging": str(staging), "patience": patience}
     pool = _Pool(tasks, json.dumps(options), staging / "workers.log", on_progress)
     pool.run(max(1, min(jobs, len(tasks))))
     pool.result.problems = {source: condense(found) for source, found in pool.result.problems.items()}
@@ -190,13 +188,17 @@ class _Pool:
         """Note as a problem what cannot be read; what is around it."""
         if part.form == "evtx" and (at is not None or part.count == 1):
             chunk = part.first if at is None else at
-            what = "reading it did not end, or ended the reader: the chunk is damaged and was left out"
+            end = part.first + part.count
+            around = [
+                replace(part, first=part.first, count=chunk - part.first),
+                replace(part, first=chunk + 1, count=end - chunk - 1),
+            ]
+            around = [rest for rest in around if rest.count > 0]
+            if around:  # once more alone, and with more time: the disk may have been slow
+                return [*around, replace(part, first=chunk, count=1)]
+            what = "reading it did not end in time, or ended the reader: the chunk was left out"
             self._note(part.source, Problem(place(chunk), "lost", what, records_told(Path(part.path), chunk)))
-            before = Range(part.source, part.path, part.form, part.first, chunk - part.first, careful=True)
-            behind = Range(
-                part.source, part.path, part.form, chunk + 1, part.first + part.count - chunk - 1, careful=True
-            )
-            return [rest for rest in (before, behind) if rest.count > 0]
+            return around
         if part.form != "evtx" and part.count <= MIN_TEXT:
             what = f"reading {part.count} bytes from there did not end, or ended the reader: they were left out"
             self._note(part.source, Problem(part.place, "lost", what))
@@ -232,7 +234,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 def _ask(process: subprocess.Popen[str], task: int, ranges: list[Range]) -> tuple[dict[str, Any] | None, int | None]:
     """The worker's answer, or None when it died; and the chunk it was at."""
     at: int | None = None
-    message = {"id": task, "ranges": [{name: getattr(part, name) for name in part.__slots__} for part in ranges]}
+    message = {"id": task, "ranges": [part.as_dict() for part in ranges]}
     try:
         if process.stdin is None or process.stdout is None:
             return None, None

@@ -18,6 +18,7 @@ from logontracks import catalogue
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.errors import QueryError
+from logontracks.forms import address
 
 SQL_SECONDS = 300.0
 
@@ -175,7 +176,7 @@ def _where(wanted: EventFilter) -> str:
         (wanted.hosts, _host_fits),
         (wanted.users, _user_fits),
         (wanted.channels, lambda name: _like("LOWER(channel)", f"*{name}*")),
-        (wanted.addresses, lambda name: _like("LOWER(source_address)", name)),
+        (wanted.addresses, lambda name: _like("LOWER(source_address)", name if "*" in name else address(name) or "")),
     ):
         if names:
             parts.append("(" + " OR ".join(fits(name.lower()) for name in names) + ")")
@@ -190,8 +191,8 @@ def _host_fits(name: str) -> str:
 
 def _user_fits(name: str) -> str:
     if name.startswith("s-1-"):
-        sid = literal(name.upper())
-        return f"(target_sid = {sid} OR subject_sid = {sid} OR record_sid = {sid} OR member_sid = {sid})"
+        columns = ("target_sid", "subject_sid", "record_sid", "member_sid")
+        return "(" + " OR ".join(_like(column, name.upper()) for column in columns) + ")"
     domain, separator, account = name.partition("\\")
     if not separator:
         account, separator, domain = name.partition("@")
@@ -202,7 +203,8 @@ def _user_fits(name: str) -> str:
             fits += f" AND {_domain_fits(f'{side}_domain_key', domain)}"
         sides.append(f"({fits})")
     if "@" in name:
-        sides.append(_like("target_name_key", name))  # a user principal name as the user typed it
+        sides.append(_like("target_name_key", name))  # as somebody typed it at a logon
+        sides.append(_like("LOWER(user_principal_name)", name))
     return "(" + " OR ".join(sides) + ")"
 
 

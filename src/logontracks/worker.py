@@ -39,20 +39,19 @@ MAX_MEMORY = 4 << 30  # bytes; a worker has about 200 MB, and sets 1.3 GB aside
 class Worker:
     """What a worker keeps between tasks."""
 
-    def __init__(self, staging: Path, *, activity: bool, source_tz: str | None, patience: float) -> None:
+    def __init__(self, staging: Path, *, patience: float) -> None:
         self._staging = staging
-        self._activity = activity
-        self._source_tz = ZoneInfo(source_tz) if source_tz else None
         self._patience = patience
-        self._common = Common(activity=activity)
+        self._common = {activity: Common(activity=activity) for activity in (True, False)}
         self._normalizer = Normalizer()
         self._null = open(os.devnull, "wb")  # noqa: SIM115, PTH123 - the timer writes there as long as we live
 
     def run(self, task: int, ranges: list[Range]) -> dict[str, Any]:
         """Read the ranges and stage their rows; the answer says what there was."""
-        if self._common.full():
-            self._common = Common(activity=self._activity)
-        rows: dict[Kind, list[Row]] = defaultdict(list)
+        for activity, common in self._common.items():
+            if common.full():
+                self._common[activity] = Common(activity=activity)
+        rows: dict[tuple[bool, Kind], list[Row]] = defaultdict(list)
         tables: list[tuple[Kind, pa.Table]] = []
         extents: dict[int, Extents] = defaultdict(Extents)
         problems: dict[int, list[Problem]] = defaultdict(list)
@@ -64,7 +63,7 @@ class Worker:
                 if part.form == "evtx":
                     piece = self._read_evtx(part)
                     for kind, found in piece.rows.items():
-                        rows[kind].extend(found)
+                        rows[part.activity, kind].extend(found)
                 else:
                     with self._timer(self._range_seconds(part)):
                         lines = nxlog.read(
@@ -72,13 +71,13 @@ class Worker:
                             part.source,
                             part.first,
                             part.first + part.count,
-                            activity=self._activity,
-                            source_tz=self._source_tz,
+                            activity=part.activity,
+                            source_tz=ZoneInfo(part.source_tz) if part.source_tz else None,
                         )
                     tables.extend(lines.parts)
                     piece = lines
             except NotCleanError:
-                again.extend(_as_dict(each) for each in part.carefully())
+                again.extend(each.as_dict() for each in part.carefully())
                 continue
             except OSError as error:
                 unreadable[part.source] = error.strerror or str(error)
@@ -87,7 +86,8 @@ class Worker:
             problems[part.source].extend(piece.problems)
             records[part.source] += piece.records
         say({"at": None})  # whatever goes wrong from here on is not the last chunk's fault
-        tables.extend((kind, to_table(found, self._common.heads, self._common.tails)) for kind, found in rows.items())
+        for (activity, kind), found in rows.items():
+            tables.append((kind, to_table(found, self._common[activity].heads, self._common[activity].tails)))
         rows.clear()
         staged, bad = self._normalizer.rows(tables)
         for source in {source for source, _ in bad}:
@@ -114,17 +114,19 @@ class Worker:
             return Piece(problems=[Problem(part.place, "lost", what)])
         if not part.careful:
             with self._timer(self._range_seconds(part)):
-                return evtx.read(self._common, part.source, path, where, part.first, part.count)
+                return evtx.read(self._common[part.activity], part.source, path, where, part.first, part.count)
+        seconds = SECONDS_A_CHUNK * self._patience * (2 if part.count == 1 else 1)
+
+        def begin_chunk(chunk: int) -> None:
+            say({"at": chunk})
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self._null)
+
         try:
             return evtx.read_carefully(
-                self._common, part.source, path, where, part.first, part.count, at_chunk=self._begin_chunk
+                self._common[part.activity], part.source, path, where, part.first, part.count, at_chunk=begin_chunk
             )
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-    def _begin_chunk(self, chunk: int) -> None:
-        say({"at": chunk})
-        faulthandler.dump_traceback_later(SECONDS_A_CHUNK * self._patience, exit=True, file=self._null)
 
     def _range_seconds(self, part: Range) -> float:
         size = part.count * (CHUNK_SIZE if part.form == "evtx" else 1)
@@ -179,10 +181,6 @@ def _write_extents(staging: Path, task: int, extents: dict[int, Extents]) -> Non
             pq.write_table(table, staging / f"{name}-{task}.parquet", compression="lz4")
 
 
-def _as_dict(part: Range) -> dict[str, Any]:
-    return {name: getattr(part, name) for name in part.__slots__}
-
-
 def say(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
@@ -205,8 +203,6 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     worker = Worker(
         Path(options["staging"]),
-        activity=options["activity"],
-        source_tz=options["source_tz"],
         patience=options["patience"],
     )
     say({"ready": True})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from logontracks.sources import evtx, evtx_mend, evtx_problems, nxlog
 from logontracks.sources.envelope import Problem
@@ -18,7 +19,10 @@ CAREFUL_CHUNKS = 64  # when it is read chunk by chunk: what they hold stays in m
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file with records. `number` is its place in this ingest, `name` what people see of its path."""
+    """A file with records. `number` is its place in this ingest, `name` what people see of its path.
+
+    `activity`: keep what sessions did; `source_tz`: zone of times that have none.
+    """
 
     number: int
     path: Path
@@ -26,6 +30,8 @@ class Source:
     form: str
     size_bytes: int
     layout: evtx.Layout | None = None
+    activity: bool = True
+    source_tz: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,12 @@ class Range:
     form: str
     first: int
     count: int
+    activity: bool = True
+    source_tz: str | None = None
     careful: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
     @property
     def place(self) -> str:
@@ -63,13 +74,13 @@ class Range:
         """The range in so many equal parts, none of them empty, to be read carefully."""
         parts = max(1, min(parts, self.count))
         cuts = [self.first + self.count * part // parts for part in range(parts + 1)]
-        return [Range(self.source, self.path, self.form, low, high - low, careful=True) for low, high in pairwise(cuts)]
+        return [replace(self, first=low, count=high - low, careful=True) for low, high in pairwise(cuts)]
 
 
 def find(paths: Iterable[Path], *, leave_out: Path | None = None) -> Iterator[Source | Rejected]:
     """The sources in files and folders (recursive, in the order of their names), each file once.
 
-    `leave_out` is a folder that is not looked into: the case itself. Links inside folders are not followed.
+    `leave_out` is a folder that is not looked into: the case itself. Links to folders are not followed.
     """
     seen: set[tuple[int, int]] = set()
     number = 0
@@ -95,14 +106,16 @@ def _files(paths: Iterable[Path], leave_out: Path | None) -> Iterator[tuple[Path
     out = leave_out.resolve() if leave_out else None
     for path in paths:
         if not path.is_dir():
-            yield path, path.name, True
+            yield path, path.as_posix(), True
             continue
-        root = path.resolve().name
-        for folder, folders, files in os.walk(path):
+        unseen: list[OSError] = []
+        for folder, folders, files in os.walk(path, onerror=unseen.append):
             folders[:] = sorted(f for f in folders if out is None or (Path(folder) / f).resolve() != out)
             for file in sorted(files):
                 at = Path(folder) / file
-                yield at, f"{root}/{at.relative_to(path).as_posix()}", False
+                yield at, at.as_posix(), False
+        for error in unseen:  # opening them fails again, and that is told
+            yield Path(error.filename), Path(error.filename).as_posix(), True
 
 
 def _open(number: int, path: Path, name: str, size: int) -> Source | str:
@@ -130,6 +143,14 @@ def pieces(source: Source) -> list[Range]:
     else:
         step, total = PIECE_BYTES, source.size_bytes
     return [
-        Range(source.number, str(source.path), source.form, first, min(step, total - first))
+        Range(
+            source.number,
+            str(source.path),
+            source.form,
+            first,
+            min(step, total - first),
+            activity=source.activity,
+            source_tz=source.source_tz,
+        )
         for first in range(0, total, step)
     ]

@@ -153,8 +153,8 @@ class _Range(io.RawIOBase):
 def read(common: Common, source: int, path: Path, where: Layout, first: int, count: int) -> Piece:  # noqa: PLR0917
     """Read a range of chunks in one go. Raises NotCleanError when it does not read as a clean one does.
 
-    A range of a log that has nothing to do with logons is left out, which a problem of kind `skipped` tells; its
-    first, middle and last chunk are looked at before.
+    A log under the name that Windows gives it, which has nothing to do with logons, is left out when its first, middle
+    and last chunk hold that log alone; a problem of kind `skipped` tells so. Any other file may hold several logs.
     """
     with path.open("rb", buffering=0) as file:
         try:
@@ -178,7 +178,8 @@ def read(common: Common, source: int, path: Path, where: Layout, first: int, cou
             return piece
 
         try:
-            return attempt(first, count, limits, may_skip=len(limits) > 2)
+            own = path.stem.replace("%4", "/").lower()
+            return attempt(first, count, limits, may_skip=len(limits) > 2 and own not in common.channels)
         except IrrelevantError:
             sample = Piece()
             for index in {0, len(limits) // 2, len(limits) - 1}:
@@ -187,10 +188,9 @@ def read(common: Common, source: int, path: Path, where: Layout, first: int, cou
                 part = attempt(chunk, 1, [(chunk, records)])
                 sample.extents.add(part.extents)
             logs = {run.channel for run in sample.extents.runs}
-            if any(log.lower() in common.channels for log in logs):
+            if {log.lower() for log in logs} != {own}:
                 return attempt(first, count, limits)
-            names = ", ".join(sorted(logs))
-            return Piece(problems=[Problem("", "skipped", f"the log {names} has nothing to do with logons")])
+            return Piece(problems=[Problem("", "skipped", f"the log {logs.pop()} has nothing to do with logons")])
 
 
 def _chunk_limits(file: BinaryIO, where: Layout, first: int, count: int) -> Iterator[tuple[int, int]]:

@@ -161,7 +161,7 @@ def parse(lines: pa.Table, problems: Problems) -> pa.Table:
     """`lines` with the text of the ASKED fields as the struct `fields`; those that are no JSON are lost."""
     try:
         found = query_parts(_FIELDS, lines, problems)
-    except duckdb.InvalidInputException:
+    except (duckdb.InvalidInputException, UnicodeDecodeError):  # of a message that cuts the line within a character
         lines = _repaired(lines, problems)
         found = query_parts(_FIELDS, lines, problems)
     if len(found) < len(lines):

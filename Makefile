@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types fix golden bench fuzz clean
+.PHONY: demo test lint types fix docs golden bench fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ types: $(READY)
 fix: $(READY)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## write the pages that are made from code and data
+	$(BIN)/python docs/generate.py
 
 golden: $(READY)  ## rewrite tests/golden from the real logs; `git diff` is the review
 	$(BIN)/python -m pytest tests/test_golden.py --rewrite-golden -n 0

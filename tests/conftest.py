@@ -25,6 +25,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden anew instead of comparing")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI, a test over real logs that was skipped although they are there makes the run fail."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI") or not (SHARED / "logs").is_dir():
+        return
+    skipped = [report.nodeid for report in reporter.stats.get("skipped", []) if "logs" in str(report.longrepr)]
+    if skipped:
+        reporter.write_line(f"skipped, though the real logs are there: {', '.join(skipped)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def shared_logs() -> Path:
     """The folder of real logs. They are no part of the project: without them the test skips, and says so."""

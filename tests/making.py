@@ -62,7 +62,7 @@ def read_here(tasks: Sequence[list[Range]], **options: Any) -> Result:
     """What pool.read_all does, with one worker in this process: no time goes into starting another."""
     staging = options["staging"]
     pool = _Pool(tasks, "", staging / "workers.log", options["on_progress"])
-    worker = Worker(staging, activity=options["activity"], source_tz=options["source_tz"], patience=options["patience"])
+    worker = Worker(staging, patience=options["patience"])
     try:
         while (task := pool._take()) is not None:
             pool._done(*task, json.loads(json.dumps(worker.run(*task))))

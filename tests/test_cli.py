@@ -526,9 +526,7 @@ def test_info(firm, everything):
     sources = run("info", "--case", firm.case, "--sources", "--format", "jsonl").rows
     assert sum(row["records"] for row in sources) == told["records"]
     assert sum(row["duplicates"] for row in sources) == told["duplicates"] > 0
-    assert {row["name"] for row in sources} == {
-        f"logs/{path.relative_to(firm.logs).as_posix()}" for path in firm.logs.rglob("*.evtx")
-    }
+    assert {row["name"] for row in sources} == {path.as_posix() for path in firm.logs.rglob("*.evtx")}
     text = run("info", "--case", firm.case).text
     assert f"events       {len(everything):,}\n" in text
     assert "DC01.larch.example" in text
@@ -640,10 +638,10 @@ def test_ingest_of_a_mixture_reads_what_it_can_and_ends_with_4(firm, tmp_path):
     assert told["problems"] >= 3
     problems = run("problems", "--case", case, "--format", "jsonl").rows
     assert len(problems) == told["problems"]
-    about = {row["source"]: row for row in problems}
-    assert set(about) == {"logs/damaged.evtx", "logs/no log.evtx", "missing.evtx"}
-    assert about["logs/damaged.evtx"]["position"] == "chunk 1"
-    assert about["logs/damaged.evtx"]["records_lost"] > 0
+    about = {Path(row["source"]).name: row for row in problems}
+    assert set(about) == {"damaged.evtx", "no log.evtx", "missing.evtx"}
+    assert about["damaged.evtx"]["position"] == "chunk 1"
+    assert about["damaged.evtx"]["records_lost"] > 0
     assert about["missing.evtx"]["source_sha256"] is None
     assert "No such file" in about["missing.evtx"]["what"]
     assert len(run("events", "--case", case, "--host", "DC01", "--format", "jsonl").rows) > 5000
@@ -670,7 +668,7 @@ def test_names_of_files_may_be_any_bytes(one_log, tmp_path):
         pytest.skip("this file system has names in UTF-8 only")
     closing(run("ingest", logs, "--case", tmp_path / "case"))
     (source,) = run("info", "--sources", "--case", tmp_path / "case", "--format", "jsonl").rows
-    assert source["name"] == "logs/caf\\udce9 \\udcff.evtx"
+    assert source["name"].rpartition("/")[2] == "caf\\udce9 \\udcff.evtx"
 
 
 # Names chosen by attackers

@@ -26,7 +26,7 @@ ROAD = {
     "case": {"errors", "schema", "engines"},
     "merge": {"errors", "schema", "engines", "normalize", "case"},
     "pipeline": {"errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
-    "queries": {"errors", "schema", "catalogue", "engines", "case"},
+    "queries": {"errors", "schema", "catalogue", "forms", "engines", "case"},
     "cli": {"errors", "progress", "schema", "case", "pipeline", "queries"},
     "__main__": {"cli"},
     "simulate": {"catalogue"},  # apart: it makes logs to try the rest with

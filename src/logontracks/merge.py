@@ -2,7 +2,7 @@
 
 A record counts once however often it arrives. Whether copies are possible is read off the runs of record ids: only
 where two runs of one log of one host overlap are its rows compared, in the engine, a slice at a time. A slice is a
-range of hosts and hours of one day that fits into memory; rows of one record always fall into one slice.
+range of hosts and ten-minute slots of one day that fits into memory; rows of one record always fall into one slice.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Merged:
 @dataclass(frozen=True, slots=True)
 class _Slice:
     day: str
-    condition: str  # SQL on (short, hour)
+    condition: str  # SQL on (short, slot)
     new: tuple[Path, ...]
     old: tuple[Path, ...]
     number: int
@@ -191,13 +191,13 @@ def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[s
         return [], set()
     day = f"""CASE WHEN day BETWEEN DATE '{SENSIBLE[0]}' AND DATE '{SENSIBLE[1]}' THEN day ELSE DATE '{ODD_DAY}' END"""
     connection.execute("""
-        CREATE TABLE histogram (file VARCHAR, day VARCHAR, short VARCHAR, hour BIGINT, many BIGINT, doubled BOOLEAN)""")
+        CREATE TABLE histogram (file VARCHAR, day VARCHAR, short VARCHAR, slot BIGINT, many BIGINT, doubled BOOLEAN)""")
     if staged.events:
         connection.execute(f"""
             INSERT INTO histogram
-            SELECT filename, CAST({day} AS VARCHAR), short, {_HOUR} AS hour, COUNT(*),
+            SELECT filename, CAST({day} AS VARCHAR), short, {_SLOT} AS slot, COUNT(*),
                 BOOL_OR((short, LOWER(channel)) IN (SELECT (short, log) FROM doubled))
-            FROM {_parquet(staged.events, filename=True)} GROUP BY filename, {day}, short, hour""")
+            FROM {_parquet(staged.events, filename=True)} GROUP BY filename, {day}, short, slot""")
     days = connection.execute("SELECT day, BOOL_OR(doubled) FROM histogram GROUP BY day ORDER BY day").fetchall()
     there: dict[str, list[File]] = defaultdict(list)
     for file in writer.manifest.events:
@@ -212,43 +212,28 @@ def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[s
     if old:
         connection.execute(f"""
             INSERT INTO histogram
-            SELECT file, CAST({day} AS VARCHAR), short, hour, COUNT(*), TRUE FROM (
+            SELECT file, CAST({day} AS VARCHAR), short, slot, COUNT(*), TRUE FROM (
                 SELECT filename AS file, CAST(time AS DATE) AS day, {_SHORT.format("computer_key")} AS short,
-                    {_HOUR} AS hour
+                    {_SLOT} AS slot
                 FROM {_parquet(sorted(old), filename=True)})
             GROUP BY ALL""")
-    cells = connection.execute("""
-        SELECT day, short, hour, SUM(many)::BIGINT, LIST(DISTINCT file) FROM histogram
-        GROUP BY day, short, hour ORDER BY day, short, hour""").fetchall()
-    slices: list[_Slice] = []
-    pending: list[tuple[str, int]] = []
-    inputs: set[Path] = set()
-    rows = 0
-    current = ""
-
-    def close() -> None:
-        nonlocal rows
-        if pending:
-            low, high = pending[0], pending[-1]
-            first, last = literal(low[0]), literal(high[0])
-            condition = (
-                f"short BETWEEN {first} AND {last} AND (short > {first} OR hour >= {low[1]})"
-                f" AND (short < {last} OR hour <= {high[1]})"
-            )
-            new, known = sorted(inputs - old), sorted(inputs & old)
-            slices.append(_Slice(current, condition, tuple(new), tuple(known), len(slices)))
-        pending.clear()
-        inputs.clear()
-        rows = 0
-
-    for name, short, hour, many, holding in cells:
-        if name != current or rows + many > SLICE_ROWS:
-            close()
-            current = name
-        pending.append((short, hour))
-        inputs.update(map(Path, holding))
-        rows += many
-    close()
+    # a slice ends where the next cell would make it too large; the running sum is cut at multiples of the size
+    found = connection.execute(f"""
+        WITH cells AS (SELECT day, short, slot, SUM(many)::BIGINT AS many FROM histogram GROUP BY day, short, slot),
+        numbered AS (SELECT day, short, slot, (SUM(many) OVER (PARTITION BY day ORDER BY short, slot
+            ROWS UNBOUNDED PRECEDING) - many) // {SLICE_ROWS} AS part FROM cells)
+        SELECT n.day, MIN(short), MAX(short), MIN_BY(slot, (short, slot)), MAX_BY(slot, (short, slot)),
+            LIST(DISTINCT file ORDER BY file)
+        FROM numbered AS n JOIN histogram USING (day, short, slot)
+        GROUP BY n.day, part ORDER BY n.day, part""").fetchall()
+    slices = []
+    for number, (name, first, last, low, high, holding) in enumerate(found):
+        condition = (
+            f"short BETWEEN {literal(first)} AND {literal(last)} AND (short > {literal(first)} OR slot >= {low})"
+            f" AND (short < {literal(last)} OR slot <= {high})"
+        )
+        paths = set(map(Path, holding))
+        slices.append(_Slice(name, condition, tuple(sorted(paths - old)), tuple(sorted(paths & old)), number))
     return slices, replaced
 
 
@@ -262,7 +247,7 @@ def _to_replace(connection: Connection, writer: Writer, without: set[str]) -> se
     return {paths[Path(name)] for (name,) in found}
 
 
-_HOUR = "COALESCE(epoch_us(time) // 600000000, 0)"
+_SLOT = "COALESCE(epoch_us(time) // 600000000, 0)"
 """The unit slices are cut by: ten minutes. Copies of one record fall into the same second, so into the same unit."""
 
 
@@ -271,11 +256,11 @@ def _write(connection: Connection, writer: Writer, part: _Slice, without: set[st
     cursor = connection.cursor()
     parts = []
     if part.new:
-        named = f"SELECT *, {_HOUR} AS hour FROM {_parquet(list(part.new))} JOIN source_names USING (source, form)"
+        named = f"SELECT *, {_SLOT} AS slot FROM {_parquet(list(part.new))} JOIN source_names USING (source, form)"
         parts.append(named if numbered else _with_uid(named))
     if part.old:
         parts.append(
-            f"SELECT *, {_SHORT.format('computer_key')} AS short, CAST(time AS DATE) AS day, {_HOUR} AS hour "
+            f"SELECT *, {_SHORT.format('computer_key')} AS short, CAST(time AS DATE) AS day, {_SLOT} AS slot "
             f"FROM {_parquet(list(part.old))} WHERE {_kept(without)}"
         )
     on_day = f"day = DATE '{part.day}'"

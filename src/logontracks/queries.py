@@ -68,7 +68,10 @@ class Answer:
 
 def events(case: Case, wanted: EventFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
     """Events in the order of time; `for_people`: few columns in words instead of all of them."""
-    connection = case.connect()
+    return case.read(lambda connection: _events(connection, wanted, limit, for_people=for_people))
+
+
+def _events(connection: Connection, wanted: EventFilter, limit: int, *, for_people: bool) -> Answer:
     if any("\\" in user or "@" in user for user in wanted.users):
         interruptible(connection, lambda: connection.execute(_DOMAINS))
     where = _where(wanted)
@@ -90,12 +93,15 @@ def _answer(connection: Connection, query: str, total: int) -> Answer:
 
 
 def _stream(connection: Connection, query: str) -> tuple[pa.RecordBatchReader, Generator[pa.RecordBatch]]:
-    """The rows as a stream that has begun, and its batches."""
+    """The rows as a stream, and its batches. The first is read at once: a sorted query has read all by then."""
     reader = interruptible(connection, lambda: connection.sql(query).to_arrow_reader(10_000))
+    first = interruptible(connection, lambda: next(reader, None))
 
     def batches() -> Generator[pa.RecordBatch]:
-        while (batch := interruptible(connection, lambda: next(reader, None))) is not None:
+        batch = first
+        while batch is not None:
             yield batch
+            batch = interruptible(connection, lambda: next(reader, None))
 
     return reader, batches()
 
@@ -233,10 +239,15 @@ def _like(column: str, pattern: str) -> str:
 
 def problems(case: Case, *, limit: int = 0) -> Answer:
     """What could not be read, by source and place."""
-    connection = case.connect()
-    total = connection.execute("SELECT COUNT(*) FROM problems").fetchall()[0][0]
-    query = "SELECT source, position, kind, what, records_lost, source_sha256 FROM problems ORDER BY ALL"
-    return _answer(connection, f"{query} {f'LIMIT {limit}' if limit else ''}", total)
+    query = f"""
+        SELECT source, position, kind, what, records_lost, source_sha256 FROM problems
+        ORDER BY source, TRY_CAST(regexp_extract(position, '[0-9]+') AS BIGINT) NULLS FIRST, position, kind, what
+        {f"LIMIT {limit}" if limit else ""}"""
+
+    def listed(connection: Connection) -> Answer:
+        return _answer(connection, query, connection.execute("SELECT COUNT(*) FROM problems").fetchall()[0][0])
+
+    return case.read(listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +261,7 @@ class Info:
 
 def info(case: Case) -> Info:
     """Sources, hosts with what they logged and when, and totals."""
-    connection = case.connect()
-    return interruptible(connection, lambda: _info(case, connection))
+    return case.read(lambda connection: interruptible(connection, lambda: _info(case, connection)))
 
 
 def _info(case: Case, connection: Connection) -> Info:
@@ -317,7 +327,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
     timer.start()
     try:
         reader, batches = _stream(connection, query)
-    except duckdb.Error as error:
+    except _STREAM_ERRORS as error:
         raise _failed(error, seconds, too_late) from error
     finally:
         if sys.exc_info()[0] is not None:
@@ -331,13 +341,14 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
                 left = None if left is None else left - min(left, len(batch))
                 if left == 0:
                     return
-        except (duckdb.Error, pa.ArrowException, OSError) as error:  # OSError is what the Arrow stream makes of it
+        except _STREAM_ERRORS as error:
             raise _failed(error, seconds, too_late) from error
 
     rows = bounded()
     return Answer(pa.RecordBatchReader.from_batches(reader.schema, rows), None, connection, rows, timer)
 
 
+_STREAM_ERRORS = (duckdb.Error, pa.ArrowException, OSError)  # OSError is what the Arrow stream makes of the first
 _SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kmgt]i?b", re.IGNORECASE)
 
 

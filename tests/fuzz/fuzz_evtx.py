@@ -398,11 +398,7 @@ def read(folder: Path, staging: Path, jobs: int) -> Reading:
     ranges = [part for source in sources.values() for part in pieces(source)]
     tasks = [ranges[at : at + FILES_A_TASK] for at in range(0, len(ranges), FILES_A_TASK)]
     begun = time.monotonic()
-    result = (
-        read_all(tasks, staging=staging, jobs=jobs, activity=True, source_tz=None, patience=PATIENCE)
-        if tasks
-        else Result()
-    )
+    result = read_all(tasks, staging=staging, jobs=jobs, patience=PATIENCE) if tasks else Result()
     seconds = time.monotonic() - begun
     rows: dict[tuple[int, int], list[Row]] = defaultdict(list)
     for task in result.tasks:

@@ -92,10 +92,10 @@ _WAYS = f"""
         -- as NXLog received it, and as it arrived: a moment apart
         WHEN since_received - by_received * {_QUARTER} BETWEEN -60000000 AND 300000000
             AND by_received BETWEEN -56 AND 56 THEN 'received'
-        WHEN in_zone IS NOT NULL THEN 'source-tz'
         -- arrived moments after it happened; a line that was late by whole hours cannot be told from another zone
         WHEN since_event - by_event * {_QUARTER} BETWEEN -60000000 AND 300000000
             AND by_event BETWEEN -56 AND 56 THEN 'event'
+        WHEN in_zone IS NOT NULL THEN 'source-tz'
         WHEN utc IS NOT NULL THEN 'arrival'
         ELSE 'local' END AS way,
         CASE way

@@ -346,7 +346,9 @@ _ENCRYPTION_TYPES = {
     "ServiceAvailableKeys": "AES-SHA1, RC4",
     "DCSupportedEncryptionTypes": "0x1F (DES, RC4, AES128-SHA96, AES256-SHA96)",
     "DCAvailableKeys": "AES-SHA1, RC4",
-    "ClientAdvertizedEncryptionTypes": "\r\n\t\tAES256-CTS-HMAC-SHA1-96\r\n\t\tAES128-CTS-HMAC-SHA1-96\r\n\t\tRC4-HMAC-NT",
+    "ClientAdvertizedEncryptionTypes": "".join(
+        f"\r\n\t\t{name}" for name in ("AES256-CTS-HMAC-SHA1-96", "AES128-CTS-HMAC-SHA1-96", "RC4-HMAC-NT")
+    ),
     "SessionKeyEncryptionType": 0x12,
     "PreAuthEncryptionType": 0x12,
 }

@@ -5,7 +5,6 @@ codes, but no free text: the logs have licences of their own, so names and other
 """
 
 import hashlib
-import os
 import tarfile
 import zipfile
 from collections.abc import Iterator

@@ -37,6 +37,7 @@ NEW = "case.json.new"  # the next case.json; in a folder without one it says tha
 LOCK = ".lock"
 STAGING = ".staging"
 READ_ATTEMPTS = 20
+WORKED_OUT = "tables"
 TABLES: dict[str, tuple[schema.Column, ...]] = {
     "events": schema.COLUMNS,
     "extents": schema.EXTENTS,
@@ -46,6 +47,7 @@ TABLES: dict[str, tuple[schema.Column, ...]] = {
 """Tables that an ingest writes. The folder of each has its name."""
 
 _OWN_NAME = re.compile(r"[0-9a-f]{24}\.parquet")
+_TABLE_NAME = re.compile(r"[a-z_]+\.parquet")
 _T = TypeVar("_T")
 
 
@@ -77,6 +79,19 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables that were worked out from the events: `of` says from which, `models` by which version of the models."""
+
+    of: str
+    models: str
+    files: tuple[File, ...] = ()
+
+    def path(self, name: str) -> str:
+        """Where a table is, relative to the case."""
+        return f"{WORKED_OUT}/{self.of}-{self.models}/{name}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What belongs to the case, as case.json holds it."""
 
@@ -85,13 +100,20 @@ class Manifest:
     extents: tuple[File, ...] = ()
     event_counts: tuple[File, ...] = ()
     problems: tuple[File, ...] = ()
-    tables: str | None = None  # folder of the worked-out tables that are current
+    tables: Tables | None = None
     format: int = FORMAT
     written_by: str = field(default=__version__)
 
     @property
     def paths(self) -> set[str]:
-        return {file.path for name in TABLES for file in getattr(self, name)}
+        worked_out = self.tables.files if self.tables else ()
+        return {file.path for name in TABLES for file in getattr(self, name)} | {file.path for file in worked_out}
+
+    @property
+    def state(self) -> str:
+        """Changes with the events: what tables that were worked out from them are compared with."""
+        paths = sorted(file.path for file in (*self.events, *self.extents))
+        return hashlib.sha256("\n".join(paths).encode()).hexdigest()[:12]
 
 
 def load(folder: Path) -> Manifest:
@@ -114,12 +136,13 @@ def load(folder: Path) -> Manifest:
             )
         entries = tuple(SourceEntry(**entry) for entry in raw["sources"])
         tables = {name: tuple(_file(name, file) for file in raw[name]) for name in TABLES}
+        worked_out = _tables(raw.get("tables"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
         raise CaseError(
             f"{folder / MANIFEST} is damaged ({what})", "restore it, or ingest the logs into a new case"
         ) from error
-    return Manifest(entries, **tables, tables=raw.get("tables"), format=version, written_by=raw.get("written_by", ""))
+    return Manifest(entries, **tables, tables=worked_out, format=version, written_by=raw.get("written_by", ""))
 
 
 def _file(table: str, raw: dict[str, Any]) -> File:
@@ -127,9 +150,16 @@ def _file(table: str, raw: dict[str, Any]) -> File:
     replaces are removed, and who wrote case.json may be somebody else."""
     file = File(**raw)
     parts = PurePosixPath(file.path).parts
-    if parts[:1] != (table,) or ".." in parts or "\\" in file.path or not _OWN_NAME.fullmatch(parts[-1]):
+    own = _OWN_NAME if table in TABLES else _TABLE_NAME
+    if parts[:1] != (table,) or ".." in parts or "\\" in file.path or not own.fullmatch(parts[-1]):
         raise ValueError(f"{file.path!r} is no file of {table}")
     return file
+
+
+def _tables(raw: dict[str, Any] | None) -> Tables | None:
+    if raw is None:
+        return None
+    return Tables(str(raw["of"]), str(raw["models"]), tuple(_file(WORKED_OUT, file) for file in raw["files"]))
 
 
 class Case:
@@ -152,9 +182,12 @@ class Case:
         """
         return self._again(lambda: work(self._connect()))
 
-    def connect(self, *, threads: int | None = None, memory: str | None = None) -> Connection:
-        """A database with a view for each table of the case, and `sources`. While others write, use `read`."""
-        return self._again(lambda: self._connect(threads=threads, memory=memory))
+    def connect(self, **settings: Any) -> Connection:
+        """A database with a view for each table of the case, and `sources`. While others write, use `read`.
+
+        `settings` are those of `logontracks.engines.duckdb.connect`.
+        """
+        return self._again(lambda: self._connect(**settings))
 
     def _again(self, work: Callable[[], _T]) -> _T:
         for _ in range(READ_ATTEMPTS):
@@ -169,11 +202,14 @@ class Case:
                 self.manifest = current
         raise CaseError(f"the case in {self.folder} is written to faster than it can be read", "try again later")
 
-    def _connect(self, *, threads: int | None = None, memory: str | None = None) -> Connection:
-        connection = connect(threads=threads, memory=memory)
+    def _connect(self, **settings: Any) -> Connection:
+        connection = connect(**settings)
         for name, columns in TABLES.items():
             listed = getattr(self.manifest, name)
             connection.execute(f"CREATE VIEW {name} AS {_select(columns, [self.folder / f.path for f in listed])}")
+        for file in self.manifest.tables.files if self.manifest.tables else ():
+            path = self.folder / file.path
+            connection.execute(f"CREATE VIEW {path.stem} AS SELECT * FROM read_parquet({files([path])})")
         sources = pa.Table.from_pylist([asdict(entry) for entry in self.manifest.sources], schema=_SOURCES)
         connection.register("source_entries", sources)
         connection.execute("""
@@ -269,7 +305,7 @@ def _current(folder: Path) -> Manifest:
             if not (folder / path).is_file():
                 raise _unreadable(folder, path)
         return manifest
-    if names - {*TABLES, "tables", LOCK, STAGING, NEW}:
+    if names - {*TABLES, WORKED_OUT, LOCK, STAGING, NEW}:
         raise CaseError(f"{folder} is not empty and holds no case", "give --case a new folder")
     if NEW not in names and any(path.is_file() for name in TABLES for path in (folder / name).rglob("*")):
         raise CaseError(
@@ -301,12 +337,13 @@ class Writer:
             listed = load(self.folder).paths if (self.folder / MANIFEST).exists() else set()
         except CaseError:
             return  # it was damaged meanwhile: who knows what belongs to it
-        for name in TABLES:
+        for name in (*TABLES, WORKED_OUT):
+            own = _OWN_NAME if name in TABLES else _TABLE_NAME
             for path in sorted((self.folder / name).rglob("*"), reverse=True):
                 if path.is_dir():
                     with suppress(OSError):
                         path.rmdir()  # only when empty
-                elif _OWN_NAME.fullmatch(path.name) and path.relative_to(self.folder).as_posix() not in listed:
+                elif own.fullmatch(path.name) and path.relative_to(self.folder).as_posix() not in listed:
                     with suppress(OSError):  # a reader may hold it open on Windows; the next writer removes it
                         path.unlink()
             with suppress(OSError):
@@ -324,11 +361,15 @@ class Writer:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         path = f"{to}/{digest[:24]}.parquet"
         if path not in self.manifest.paths:
-            target = self.folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sync(staged)
-            staged.replace(target)
+            self.place(staged, path)
         return path
+
+    def place(self, staged: Path, path: str) -> None:
+        """Sync a staged file and move it to this place in the case, of which it is not yet a part."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(staged)
+        staged.replace(target)
 
     def commit(self, manifest: Manifest) -> None:
         """Make this the case, at once and for good; then remove the files that are no longer part of it."""
@@ -346,6 +387,9 @@ class Writer:
         for path in gone:
             with suppress(OSError):  # a reader may hold it open on Windows; the next writer removes it
                 (self.folder / path).unlink()
+        for path in {PurePosixPath(path).parent for path in gone if path.startswith(f"{WORKED_OUT}/")}:
+            with suppress(OSError):  # only when empty
+                (self.folder / path).rmdir()
 
 
 def _sync(path: Path) -> None:

@@ -16,13 +16,15 @@ Connection = duckdb.DuckDBPyConnection
 T = TypeVar("T")
 
 
-def connect(*, threads: int | None = None, memory: str | None = None, spill: Path | None = None) -> Connection:
-    """An in-memory database. `memory` as DuckDB writes it ("600MB"), by default half of what the machine has; beyond
-    it, work spills to the folder `spill`.
+def connect(
+    *, threads: int | None = None, memory: str | None = None, spill: Path | None = None, database: Path | None = None
+) -> Connection:
+    """A database in memory, or in the file `database`. `memory` as DuckDB writes it ("600MB"), by default half of what
+    the machine has; beyond it, work spills to the folder `spill`.
 
     No extension is loaded or looked for on the network, and time zones stay out: every time is plain UTC.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect(str(database) if database else ":memory:")
     settings = {
         "autoinstall_known_extensions": "false",
         "enable_progress_bar": "false",
@@ -34,6 +36,21 @@ def connect(*, threads: int | None = None, memory: str | None = None, spill: Pat
     for name, value in settings.items():
         connection.execute(f"SET {name} = {literal(value)}")
     return connection
+
+
+CORE = (
+    "micros(t) AS epoch_us(t)",  # microseconds since 1970
+    "value_at_first(x, t) AS arg_min(x, t)",  # x where t is least; rows without t or x do not count
+    "value_at_last(x, t) AS arg_max(x, t)",
+    "text_id(x) AS CAST(md5_number_lower(x) >> 3 AS BIGINT)",  # a 61-bit number that stands for a text
+)
+"""What models use that each engine has under another name."""
+
+
+def give_core(connection: Connection) -> None:
+    """Make the functions of the common core on a connection."""
+    for function in CORE:
+        connection.execute(f"CREATE MACRO {function}")
 
 
 def interruptible(connection: Connection, work: Callable[[], T]) -> T:

@@ -1,0 +1,53 @@
+"""Work the tables out from the events of a case, and publish them: all at once, or none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from logontracks import models, progress
+from logontracks.case import Case, File, Tables, Writer, writing
+from logontracks.engines.duckdb import give_core, interruptible
+
+
+def build(folder: Path, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> bool:
+    """Work out the tables of a case that are not there, or older than its events. False: there was nothing to do.
+
+    Raises CaseError when there is no case, or it cannot be written.
+    """
+    Case(folder)  # says so when there is none, before a lock is made
+    with writing(folder) as writer:
+        if is_current(Case(folder)):
+            return False
+        work_out(writer, memory=memory, watcher=watcher)
+    return True
+
+
+def is_current(case: Case) -> bool:
+    """Whether the tables of a case are there, and worked out from the events it has now by the models of today."""
+    tables = case.manifest.tables
+    return tables is not None and (tables.of, tables.models) == (case.manifest.state, models.version())
+
+
+def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> None:
+    """Work out all tables, and make them part of the case."""
+    tables = Tables(writer.manifest.state, models.version())
+    # in a file: what has been worked out does not stay in memory
+    connection = Case(writer.folder).connect(
+        memory=memory, spill=writer.staging / "spill", database=writer.staging / "work.duckdb"
+    )
+    files = []
+    try:
+        give_core(connection)
+        models.give_facts(connection)
+        for name in models.MODELS:
+            watcher.phase(f"working out {name.replace('_', ' ')}")
+            interruptible(connection, lambda name=name: models.make(name, connection))  # type: ignore[misc]
+            if models.model(name).published:
+                staged = writer.staging / f"{name}.parquet"
+                rows = interruptible(connection, lambda name=name, to=staged: models.publish(name, connection, to))  # type: ignore[misc]
+                writer.place(staged, tables.path(name))
+                files.append(File(tables.path(name), rows))
+    finally:
+        connection.close()
+    writer.commit(replace(writer.manifest, tables=replace(tables, files=tuple(files))))

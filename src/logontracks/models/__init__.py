@@ -1,0 +1,160 @@
+"""The tables that are worked out from events, in the order they are built: one file a table, SQL or small Python.
+
+The head of a file says what a row is, what it reads and what NULL means; `Model` holds it, and `columns` lists what
+faces and documents show. SQL is written in the core that DuckDB, Spark and ClickHouse share: see docs/design.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib import import_module
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+
+from logontracks import catalogue
+from logontracks.schema import Column
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from logontracks.engines.duckdb import Connection
+
+MODELS = (
+    "host_names",
+    "log_generations",
+    "logged",
+    "boot_evidence",
+    "boots",
+    "clock_steps",
+    "account_uses",
+    "account_names",
+    "accounts",
+    "used_ids",
+    "logons",
+    "session_ids",
+    "spans",
+    "terminals",
+    "folds",
+    "session_ends",
+    "sessions_told",
+    "desk_times",
+    "presence",
+    "sessions",
+    "evidence",
+    "hosts",
+)
+"""In the order they are built."""
+
+_COLUMN = re.compile(r"^ {2,}(?P<name>[a-z][a-z0-9_]*) (?P<type>[A-Z]+): (?P<meaning>.+)$")
+_MORE = re.compile(r"^ {6,}(?P<more>\S.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One table. `columns` is empty for a step on the way to others, which is not kept. `sql` is None for Python."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    sql: str | None
+    view: bool = False
+
+    @property
+    def published(self) -> bool:
+        return bool(self.columns)
+
+
+@cache
+def model(name: str) -> Model:
+    """The model of a name in MODELS, its head read."""
+    folder = files("logontracks") / "models"
+    source = folder / f"{name}.sql"
+    if source.is_file():
+        text = source.read_text(encoding="utf-8")
+        head = "\n".join(line[3:] for line in text.split("\n\n", 1)[0].splitlines())
+        return Model(name, _meaning(head), _columns(head), text, view=head.startswith("View: "))
+    head = (folder / f"{name}.py").read_text(encoding="utf-8").split('"""')[1]
+    return Model(name, _meaning(head), _columns(head), None)
+
+
+def _meaning(head: str) -> str:
+    return head.split("\nColumns:", 1)[0].strip()
+
+
+def _columns(head: str) -> tuple[Column, ...]:
+    found: list[Column] = []
+    for line in head.partition("\nColumns:")[2].splitlines():
+        if match := _COLUMN.match(line):
+            found.append(Column(match["name"], match["type"], match["meaning"]))
+        elif found and (more := _MORE.match(line)):
+            last = found.pop()
+            found.append(Column(last.name, last.type, f"{last.meaning} {more['more']}"))
+    return tuple(found)
+
+
+_DESK_MARKS = "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'"
+
+
+@cache
+def parameters() -> Mapping[str, str]:
+    """What SQL gets by name: windows and thresholds as data/parameters.csv has them, and the reserved logon ids."""
+    reserved = ", ".join(map(str, sorted(catalogue.reserved_logon_ids())))
+    return {"reserved_logon_ids": reserved, "desk_marks": _DESK_MARKS, **{row["name"]: row["value"] for row in catalogue.table("parameters")}}
+
+
+@cache
+def version() -> str:
+    """Changes whenever a model, a parameter or a fact that models read does."""
+    folder = files("logontracks")
+    texts = [(folder / "models" / each.name).read_bytes() for each in sorted((folder / "models").iterdir(), key=str)
+             if each.name.endswith((".sql", ".py"))]
+    texts += [(folder / "data" / f"{name}.csv").read_bytes() for name in ("parameters", "reserved_logon_ids", *FACTS)]
+    return sha256(b"\0".join(texts)).hexdigest()[:12]
+
+
+FACTS: Mapping[str, Mapping[str, str]] = {
+    "marks": {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"},
+    "logon_types": {"code": "INTEGER", "symbol": "VARCHAR"},
+    "windows_builds": {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"},
+}
+"""Tables of facts that models read, with the columns they need."""
+
+
+def give_facts(connection: Connection) -> None:
+    """Make the tables of FACTS on a connection."""
+    for name, columns in FACTS.items():
+        rows = [[row[column] or None for column in columns] for row in catalogue.table(name)]
+        names = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        connection.execute(f"CREATE TABLE {name} ({names})")
+        connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
+
+
+def make(name: str, connection: Connection) -> None:
+    """Work out one table on a connection that has those before it."""
+    found = model(name)
+    if found.sql is not None:
+        kind = "VIEW" if found.view else "TABLE"
+        connection.execute(f"CREATE {kind} {name} AS\n{Template(found.sql).substitute(parameters())}")
+        return
+    work: Callable[[Connection], pa.Table] = import_module(f"logontracks.models.{name}").work
+    connection.register(f"{name}_made", work(connection))
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {name}_made")
+    connection.unregister(f"{name}_made")
+
+
+def publish(name: str, connection: Connection, to: Path) -> int:
+    """Write a table that was made to a Parquet file, in the columns and types of its head and in their order. Its rows."""
+    columns = model(name).columns
+    chosen = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in columns)
+    order = ", ".join(column.name for column in columns[:6])
+    path = str(to).replace("'", "''")
+    connection.execute(f"COPY (SELECT {chosen} FROM {name} ORDER BY {order}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    ((rows,),) = connection.execute(f"SELECT COUNT(*) FROM {name}").fetchall()
+    return int(rows)

@@ -1,0 +1,43 @@
+-- One row for each moment at which a desktop began or ceased to be used: locked, unlocked, connected, put to sleep.
+-- The Security log tells it by logon id; where it tells nothing of a host's connections, the log of terminal sessions
+-- does, by the terminal session. Sleep is the host's and goes for each desktop that is open.
+-- Reads: logged, session_ids, boots, session_ends, spans, terminals.
+
+WITH marked AS (
+    SELECT b.host_id AS host_id, b.boot_id AS boot_id, i.session_logon_id AS logon_id, e.time AS time, e.seq AS seq,
+        e.uid AS uid, e.mark AS mark
+    FROM logged AS e
+    JOIN boots AS b ON b.host_id = e.host_id
+        AND e.seq >= COALESCE(b.security_from, -1) AND e.seq < COALESCE(b.security_until, 4611686018427387904)
+    JOIN session_ids AS i ON i.host_id = b.host_id AND i.boot_id = b.boot_id AND i.logon_id = e.target_logon_id
+    WHERE e.channel = 'Security' AND e.mark IN ($desk_marks)
+),
+audited AS (
+    SELECT host_id AS host_id, MAX(CASE WHEN mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connections,
+        MAX(CASE WHEN mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS locks
+    FROM marked
+    GROUP BY host_id
+)
+SELECT m.host_id AS host_id, m.boot_id AS boot_id, m.logon_id AS logon_id, m.time AS time, m.seq AS seq, m.uid AS uid,
+    m.mark AS mark
+FROM marked AS m
+UNION ALL
+SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, t.time AS time, t.seq AS seq, t.uid AS uid,
+    CASE t.mark WHEN 'terminal_disconnect' THEN 'disconnect' ELSE 'reconnect' END AS mark
+FROM session_ends AS s
+JOIN terminals AS t ON t.host_id = s.host_id AND t.terminal_session = s.terminal_session
+    AND t.mark IN ('terminal_disconnect', 'terminal_reconnect')
+    AND t.time > s.start_time AND t.time < COALESCE(s.end_time, t.time + INTERVAL '1' SECOND)
+LEFT JOIN audited AS a ON a.host_id = s.host_id
+JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
+    AND t.time <= COALESCE(b.last_stop_time, b.end_time_max, t.time)
+WHERE s.is_desktop AND COALESCE(a.connections, 0) = 0
+UNION ALL
+SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, e.time AS time, e.seq AS seq, e.uid AS uid,
+    e.mark AS mark
+FROM session_ends AS s
+JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
+JOIN logged AS e ON e.host_id = s.host_id AND e.mark IN ('sleep', 'wake')
+    AND e.time > COALESCE(s.start_time, b.start_time)
+    AND e.time < COALESCE(s.end_time, b.end_time_max, e.time + INTERVAL '1' SECOND)
+WHERE s.is_desktop

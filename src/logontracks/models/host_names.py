@@ -1,0 +1,138 @@
+"""host_names: one row for each name that a host goes by in the logs, with the host it belongs to.
+
+Names of one host are joined by graph work that is not SQL's: each pair of names that is the short and the full form of
+one, or that follow each other in one log (the record after the last one under the old name is the first one under the
+new). A name with two successors, or two predecessors, is that of a cloned image and joins nothing. One short name with
+two domains stays three names. Nothing else joins hosts: an address or a SID is shared by clones.
+Reads: extents.
+
+Columns:
+  computer_key VARCHAR: Name of the host as records have it, in lower case
+  computer VARCHAR: The name as first written
+  host_id BIGINT: The host; from the earliest of its names
+  host_key VARCHAR: The last of its names, in lower case
+  position INTEGER: Which of its names it is, in the order of use: 1 is the first
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from logontracks.engines.duckdb import Connection
+
+_ADDRESS = re.compile(r"[0-9.]+|.*:.*")
+
+
+class Stretch(NamedTuple):
+    """The records of one log file that have one name; ids are None where the form has none."""
+
+    source: str
+    channel: str
+    key: str
+    computer: str
+    first_id: int | None
+    last_id: int | None
+    first_time: int
+
+
+def work(connection: Connection) -> pa.Table:
+    """The table, from the extents of the case."""
+    rows = connection.execute("""
+        SELECT source_sha256, channel, LOWER(computer), MIN(computer), MIN(first_record_id), MAX(last_record_id),
+            MIN(epoch_us(first_time))
+        FROM extents WHERE computer IS NOT NULL GROUP BY source_sha256, channel, LOWER(computer)
+        ORDER BY 1, 2, 5, 3""").fetchall()
+    stretches = [Stretch(*row) for row in rows]
+    chains = hosts(stretches)
+    written: dict[str, tuple[int, str]] = {}
+    for each in stretches:
+        written[each.key] = min(written.get(each.key, (each.first_time, each.computer)), (each.first_time, each.computer))
+    names = [(key, written[key][1], _number(chain[0]), chain[-1], at) for chain in chains for at, key in enumerate(chain, 1)]
+    kinds = [("computer_key", pa.string()), ("computer", pa.string()), ("host_id", pa.int64()), ("host_key", pa.string()),
+             ("position", pa.int32())]
+    return pa.Table.from_arrays(
+        [pa.array([row[at] for row in names], kind) for at, (_, kind) in enumerate(kinds)], names=[name for name, _ in kinds]
+    )
+
+
+def hosts(stretches: Iterable[Stretch]) -> list[list[str]]:
+    """The names of each host in the order of use."""
+    stretches = list(stretches)
+    after = _successions(stretches)
+    forms = _forms({each.key for each in stretches})
+    heads: dict[str, dict[str, None]] = defaultdict(dict)  # of the same name in another form: itself, not a successor
+    tails: dict[str, dict[str, None]] = defaultdict(dict)
+    for old, new in after:
+        if forms[old] != forms[new]:
+            heads[forms[old]][forms[new]] = None
+            tails[forms[new]][forms[old]] = None
+    parent = {form: form for form in forms.values()}
+
+    def root(form: str) -> str:
+        while parent[form] != form:
+            form = parent[form]
+        return form
+
+    for old, successors in heads.items():
+        new = next(iter(successors))
+        if len(successors) == 1 and len(tails[new]) == 1:
+            parent[root(new)] = root(old)
+    members: dict[str, list[str]] = defaultdict(list)
+    for key, form in forms.items():
+        members[root(form)].append(key)
+    return [_in_order(keys, after, stretches) for _, keys in sorted(members.items())]
+
+
+def _successions(stretches: list[Stretch]) -> list[tuple[str, str]]:
+    """Pairs of names where the one goes on where the other ended, in one log. A log of many hosts (forwarded events)
+    has none: there the ids of one name lie among those of another."""
+    logs: dict[tuple[str, str], list[Stretch]] = defaultdict(list)
+    for each in stretches:
+        if each.first_id is not None and each.last_id is not None:
+            logs[each.source, each.channel].append(each)
+    found: dict[tuple[str, str], None] = {}
+    for log in logs.values():
+        log.sort(key=lambda each: (each.first_id or 0, each.last_id or 0))
+        if any((one.last_id or 0) >= (next_.first_id or 0) for one, next_ in pairwise(log)):
+            continue
+        for one, next_ in pairwise(log):
+            if (one.last_id or 0) + 1 == next_.first_id:
+                found[one.key, next_.key] = None
+    return list(found)
+
+
+def _forms(keys: set[str]) -> dict[str, str]:
+    """Each name to one that stands for it: the full form of a short name that has just one."""
+    full: dict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        if "." in key and not _ADDRESS.fullmatch(key):
+            full[key.partition(".")[0]].add(key)
+    return {key: next(iter(full[key])) if key in full and len(full[key]) == 1 else key for key in sorted(keys)}
+
+
+def _in_order(keys: list[str], after: list[tuple[str, str]], stretches: list[Stretch]) -> list[str]:
+    """Names by succession, and by first use where the logs do not tell."""
+    first: dict[str, int] = {}
+    for each in stretches:
+        first[each.key] = min(first.get(each.key, each.first_time), each.first_time)
+    before = {key: {old for old, new in after if new == key and old in keys and old != key} for key in keys}
+    ordered: list[str] = []
+    waiting = sorted(keys, key=lambda key: (first[key], key))
+    while waiting:
+        ready = next((key for key in waiting if before[key] <= set(ordered)), waiting[0])
+        waiting.remove(ready)
+        ordered.append(ready)
+    return ordered
+
+
+def _number(text: str) -> int:
+    """A 61-bit number that stands for a text."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 3

@@ -1,0 +1,69 @@
+"""log_generations: one row for each log that was made anew: its records count from the start again.
+
+Runs of records of one host and channel belong to one log as long as ids and times rise together. A later run whose ids
+do not go on is of a new log: the host was installed again, or a virtual machine was set back. The first log of a host
+has no row.
+Reads: extents.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from logontracks.engines.duckdb import Connection
+
+_TYPES = pa.schema(
+    [
+        ("computer_key", pa.string()),
+        ("channel", pa.string()),
+        ("generation", pa.int64()),
+        ("first_record_id", pa.int64()),
+        ("last_record_id", pa.int64()),
+        ("first_time", pa.timestamp("us")),
+        ("last_time", pa.timestamp("us")),
+    ]
+)
+
+
+class _Log(NamedTuple):
+    """Ids and times that the records of one log span; times in microseconds."""
+
+    first_id: int
+    last_id: int
+    first_time: int
+    last_time: int
+
+
+def work(connection: Connection) -> pa.Table:
+    """The table, from the extents of the case."""
+    runs = connection.execute("""
+        SELECT LOWER(computer), channel, first_record_id, last_record_id, epoch_us(first_time), epoch_us(last_time)
+        FROM extents WHERE computer IS NOT NULL AND first_record_id IS NOT NULL AND first_time IS NOT NULL
+        ORDER BY 1, 2, 5, 3, 4, 6""")
+    rows: list[tuple[object, ...]] = []
+    key: tuple[str, str] | None = None
+    logs: list[_Log] = []
+
+    def told() -> None:
+        if key is not None:
+            rows.extend((*key, number, *log) for number, log in enumerate(logs) if number)
+
+    while batch := runs.fetchmany(100_000):
+        for computer, channel, *span in batch:
+            if (computer, channel) != key:
+                told()
+                key, logs = (computer, channel), []
+            run = _Log(*span)
+            if logs and (run.first_id > logs[-1].last_id or run.first_time <= logs[-1].last_time):
+                last = logs[-1]
+                logs[-1] = _Log(min(last.first_id, run.first_id), max(last.last_id, run.last_id), last.first_time,
+                                max(last.last_time, run.last_time))  # fmt: skip
+            else:
+                logs.append(run)
+    told()
+    return pa.Table.from_arrays(
+        [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(_TYPES)], schema=_TYPES
+    )

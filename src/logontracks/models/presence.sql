@@ -1,0 +1,106 @@
+-- One row for each stretch of a session at a desktop: active, locked, with the screen saver on, disconnected, asleep.
+-- Hosts write locks (4800 to 4803) and connections (4778, 4779) only where Other Logon/Logoff Events are audited; the log
+-- of terminal sessions tells of connections as well. A session has rows when a record tells of it, or when its host is
+-- seen to audit such records, so that there being none means that it was active throughout.
+-- Reads: desk_times, session_ends, sessions_told.
+-- NULL: start_time where the logs begin in the stretch, end_time where they end in it, state where it is not known
+-- (before an unlock whose lock is not in the logs).
+--
+-- Columns:
+--   session_id BIGINT: The session
+--   host_id BIGINT: Host
+--   host VARCHAR: Its name at that time
+--   account VARCHAR: DOMAIN\name of the account
+--   start_time TIMESTAMP: Start of the stretch
+--   end_time TIMESTAMP: End of the stretch
+--   state VARCHAR: active, locked, screen_saver, disconnected, asleep
+--   duration_s DOUBLE: Length in seconds, a clock that was set taken out; NULL where an end is not known
+--   start_uid BIGINT: Record that began it
+--   end_uid BIGINT: Record that ended it
+
+WITH audited AS (
+    SELECT DISTINCT host_id AS host_id FROM desk_times WHERE mark NOT IN ('sleep', 'wake')
+),
+sitting AS (
+    SELECT s.session_id AS session_id, s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id,
+        s.host AS host, s.account AS account, s.start_time AS start_time, s.end_time AS end_time, s.start_uid AS start_uid,
+        s.end_uid AS end_uid, s.start_seq AS start_seq, s.end_seq AS end_seq
+    FROM sessions_told AS s
+    WHERE s.is_desktop AND s.host_id IN (SELECT host_id FROM audited)
+),
+moments AS (
+    SELECT s.session_id AS session_id, d.time AS time, d.seq AS seq, d.uid AS uid, d.mark AS mark, 1 AS place
+    FROM sitting AS s
+    JOIN desk_times AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
+    UNION ALL
+    SELECT session_id AS session_id, start_time AS time, start_seq AS seq, start_uid AS uid, 'start' AS mark, 0 AS place
+    FROM sitting
+),
+ordered AS (
+    SELECT session_id AS session_id, time AS time, uid AS uid, mark AS mark,
+        ROW_NUMBER() OVER (PARTITION BY session_id ORDER BY place ASC NULLS LAST, time ASC NULLS LAST, seq ASC NULLS LAST, uid ASC NULLS LAST) AS n
+    FROM moments
+),
+counted AS (
+    SELECT session_id AS session_id, time AS time, uid AS uid, mark AS mark, n AS n,
+        LEAD(time) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_time,
+        LEAD(uid) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_uid,
+        MAX(CASE WHEN mark = 'lock' THEN n ELSE 0 END) OVER w AS locked_n,
+        MAX(CASE WHEN mark = 'unlock' THEN n ELSE 0 END) OVER w AS unlocked_n,
+        MAX(CASE WHEN mark = 'disconnect' THEN n ELSE 0 END) OVER w AS left_n,
+        MAX(CASE WHEN mark = 'reconnect' THEN n ELSE 0 END) OVER w AS back_n,
+        MAX(CASE WHEN mark = 'screen_saver_on' THEN n ELSE 0 END) OVER w AS saver_n,
+        MAX(CASE WHEN mark = 'screen_saver_off' THEN n ELSE 0 END) OVER w AS saved_n,
+        MAX(CASE WHEN mark = 'sleep' THEN n ELSE 0 END) OVER w AS slept_n,
+        MAX(CASE WHEN mark = 'wake' THEN n ELSE 0 END) OVER w AS woke_n
+    FROM ordered
+    WINDOW w AS (PARTITION BY session_id ORDER BY n ASC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+),
+firsts AS (
+    SELECT session_id AS session_id, MIN(CASE WHEN mark IN ('lock', 'unlock') THEN n END) AS lock_n,
+        MIN(CASE WHEN mark = 'unlock' THEN n END) AS unlock_n,
+        MIN(CASE WHEN mark IN ('disconnect', 'reconnect') THEN n END) AS leave_n,
+        MIN(CASE WHEN mark = 'reconnect' THEN n END) AS back_n
+    FROM ordered
+    GROUP BY session_id
+),
+stretches AS (
+    SELECT c.session_id AS session_id, c.n AS n, c.time AS start_time, c.uid AS start_uid,
+        c.next_time AS next_time, c.next_uid AS next_uid,
+        CASE
+            WHEN c.slept_n > c.woke_n THEN 'asleep'
+            WHEN c.left_n > c.back_n THEN 'disconnected'
+            -- the first word on it is that it came back: since when it was away is not in the logs
+            WHEN f.back_n = f.leave_n AND c.n < f.back_n THEN NULL
+            WHEN c.locked_n > c.unlocked_n THEN 'locked'
+            WHEN f.unlock_n = f.lock_n AND c.n < f.unlock_n THEN NULL
+            WHEN c.saver_n > c.saved_n THEN 'screen_saver'
+            ELSE 'active' END AS state
+    FROM counted AS c
+    JOIN firsts AS f ON f.session_id = c.session_id
+),
+-- moments that change nothing are not told: a lock while disconnected
+changes AS (
+    SELECT session_id AS session_id, n AS n, start_time AS start_time, start_uid AS start_uid, state AS state,
+        COALESCE(LAG(state) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST), '?') AS state_before
+    FROM stretches
+),
+kept AS (
+    SELECT session_id AS session_id, n AS n, start_time AS start_time, start_uid AS start_uid, state AS state,
+        LEAD(start_time) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_time,
+        LEAD(start_uid) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_uid,
+        LEAD(n) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_n
+    FROM changes
+    WHERE n = 1 OR COALESCE(state, '?') <> state_before
+)
+SELECT
+    k.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.account AS account,
+    k.start_time AS start_time, CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END AS end_time,
+    k.state AS state,
+    CASE WHEN s.clock_step_s = 0
+        THEN (micros(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END) - micros(k.start_time)) / 1000000.0
+        END AS duration_s,
+    k.start_uid AS start_uid, CASE WHEN k.next_n IS NULL THEN s.end_uid ELSE k.next_uid END AS end_uid
+FROM kept AS k
+JOIN sessions_told AS s ON s.session_id = k.session_id
+WHERE NOT (k.start_time IS NULL AND k.next_time IS NULL AND k.state IS NULL)

@@ -1,0 +1,82 @@
+-- One row for each session with all but its presence.
+-- Reads: session_ends, spans, accounts, account_names, clock_steps.
+
+WITH stepped AS (
+    SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id, CAST(SUM(c.step_us) AS BIGINT) AS step_us,
+        MIN(c.uid) AS uid
+    FROM session_ends AS e
+    JOIN clock_steps AS c ON c.host_id = e.host_id AND c.boot_id = e.boot_id
+        AND c.seq > COALESCE(e.start_seq, e.first_seq) AND c.seq <= e.end_seq
+    GROUP BY e.host_id, e.boot_id, e.logon_id
+),
+ends AS (
+    SELECT e.*, COALESCE(t.step_us, 0) AS step_us, l.last_time AS log_end,
+        CASE WHEN e.end_certainty = 'bounded' THEN
+            CASE WHEN micros(e.bound_min) > micros(e.end_time) THEN e.end_time ELSE e.bound_min END END AS end_time_min,
+        CASE WHEN e.end_certainty = 'bounded' THEN e.bound_max END AS end_time_max
+    FROM session_ends AS e
+    LEFT JOIN stepped AS t ON t.host_id = e.host_id AND t.boot_id = e.boot_id AND t.logon_id = e.logon_id
+    LEFT JOIN (
+        SELECT u.host_id AS host_id, u.boot_id AS boot_id, value_at_last(u.last_time, u.last_seq) AS last_time
+        FROM used_ids AS u
+        GROUP BY u.host_id, u.boot_id
+    ) AS l ON l.host_id = e.host_id AND l.boot_id = e.boot_id
+)
+SELECT
+    COALESCE(s.start_uid, s.first_uid) AS session_id, s.host_id AS host_id, s.host AS host, e.boot_id AS boot_id,
+    s.logon_id AS logon_id, s.linked_logon_id AS linked_logon_id, n.account_id AS account_id,
+    COALESCE(a.account, CASE WHEN s.domain IS NULL THEN s.name ELSE CONCAT(s.domain, '\', s.name) END) AS account,
+    s.domain AS domain, s.name AS name, COALESCE(s.sid, a.sid) AS sid, a.kind AS kind, s.logon_type AS logon_type,
+    e.start_time AS start_time, CASE WHEN e.start_time IS NULL THEN 'unknown' ELSE 'exact' END AS start_certainty,
+    e.end_time AS end_time, e.end_time_min AS end_time_min, e.end_time_max AS end_time_max,
+    e.end_reason AS end_reason, e.end_certainty AS end_certainty, e.destroyed_time AS destroyed_time,
+    CASE WHEN e.end_certainty = 'exact' AND e.start_time IS NOT NULL
+        THEN GREATEST(micros(e.end_time) - micros(e.start_time) - e.step_us, 0) / 1000000.0 END AS duration_s,
+    GREATEST(
+        micros(CASE
+            WHEN e.end_certainty = 'exact' THEN e.end_time
+            WHEN e.end_certainty = 'bounded' THEN e.end_time_min
+            WHEN e.end_reason = 'still_open' AND e.stays THEN e.log_end
+            ELSE e.last_time END) - micros(COALESCE(e.start_time, s.first_time)) - e.step_us, 0) / 1000000.0
+        AS duration_min_s,
+    CASE WHEN COALESCE(e.start_time, e.boot_start) IS NULL THEN NULL ELSE GREATEST(
+        micros(CASE
+            WHEN e.end_certainty = 'exact' THEN e.end_time
+            WHEN e.end_certainty = 'bounded' THEN e.end_time_max
+            WHEN e.end_reason = 'log_cleared' THEN e.bound_max
+            END) - micros(COALESCE(e.start_time, e.boot_start)) - e.step_us, 0) / 1000000.0 END AS duration_max_s,
+    e.step_us / 1000000.0 AS clock_step_s, e.reconnects AS reconnects,
+    CASE WHEN e.admin_uid IS NOT NULL THEN TRUE WHEN e.start_time IS NOT NULL THEN FALSE END AS admin,
+    s.elevated AS elevated, s.auth_package AS auth_package, s.lm_package AS lm_package, s.key_length AS key_length,
+    s.logon_process AS logon_process, s.process_name AS process_name, s.source_address AS source_address,
+    s.source_port AS source_port, s.workstation AS workstation, s.logon_guid AS logon_guid,
+    CASE
+        WHEN s.start_seq IS NULL OR e.homeless THEN
+            CASE WHEN s.logon_type IN (10, 12) THEN 'remote_desktop' WHEN s.is_desktop OR e.homeless THEN 'desktop'
+                WHEN s.logon_type = 3 THEN 'network' END
+        WHEN a.kind = 'window_manager' THEN 'window_manager'
+        WHEN s.logon_type = 0 THEN 'system'
+        WHEN s.logon_type IN (10, 12) THEN 'remote_desktop'
+        WHEN s.logon_type IN (7, 13) THEN 'unlock'
+        WHEN s.logon_type = 5 THEN 'service'
+        WHEN s.logon_type = 4 THEN 'scheduled_task'
+        WHEN s.logon_process LIKE 'sshd%' OR s.process_name LIKE '%\sshd.exe' THEN 'ssh'
+        WHEN s.process_name LIKE '%\w3wp.exe' THEN 'web'
+        WHEN s.logon_process LIKE 'CredPro%' THEN 'uac_prompt'
+        WHEN s.logon_type = 9 THEN 'netonly'
+        WHEN s.logon_process LIKE 'seclogo%' THEN 'runas'
+        WHEN s.logon_process LIKE 'Authz%' THEN 'access_check'
+        WHEN s.logon_type = 3 AND e.winrm = 1 THEN 'winrm'
+        WHEN s.logon_type = 3 AND e.shares > 0 THEN 'network_share'
+        WHEN s.logon_type = 3 THEN 'network'
+        WHEN s.is_desktop THEN 'desktop'
+        ELSE 'application' END AS opened_by,
+    e.terminal_session AS terminal_session, e.is_desktop AS is_desktop,
+    s.first_time AS first_time, e.last_time AS last_time, s.start_seq AS start_seq, e.end_seq AS end_seq,
+    s.start_uid AS start_uid, s.first_uid AS first_uid, e.last_uid AS last_uid, e.end_uid AS end_uid,
+    e.destroyed_uid AS destroyed_uid, e.admin_uid AS admin_uid, e.seat_uid AS seat_uid, e.homeless AS homeless
+FROM ends AS e
+JOIN spans AS s ON s.host_id = e.host_id AND s.boot_id = e.boot_id AND s.logon_id = e.logon_id
+LEFT JOIN account_names AS n ON n.host_id = s.host_id AND n.name_key = s.name_key
+    AND COALESCE(n.domain_key, '') = COALESCE(s.domain_key, '') AND COALESCE(n.sid_written, '') = COALESCE(s.sid, '')
+LEFT JOIN accounts AS a ON a.account_id = n.account_id

@@ -25,9 +25,11 @@ ROAD = {
     "pool": {"errors", "sources"},  # it starts the worker as a process
     "case": {"errors", "schema", "engines"},
     "merge": {"errors", "schema", "engines", "normalize", "case"},
-    "pipeline": {"errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
-    "queries": {"errors", "schema", "catalogue", "forms", "engines", "case"},
-    "cli": {"errors", "progress", "schema", "case", "pipeline", "queries"},
+    "models": {"schema", "catalogue", "engines"},
+    "build": {"progress", "engines", "case", "models"},
+    "pipeline": {"build", "errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
+    "queries": {"build", "errors", "schema", "catalogue", "forms", "engines", "case"},
+    "cli": {"build", "errors", "progress", "schema", "case", "pipeline", "queries"},
     "__main__": {"cli"},
     "simulate": {"catalogue"},  # apart: it makes logs to try the rest with
 }

@@ -80,7 +80,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables that were worked out from the events: `of` says from which, `models` by which version of the models."""
+    """The tables that were worked out from the events: `of` says from which, `models` by which state of the models."""
 
     of: str
     models: str
@@ -387,9 +387,9 @@ class Writer:
         for path in gone:
             with suppress(OSError):  # a reader may hold it open on Windows; the next writer removes it
                 (self.folder / path).unlink()
-        for path in {PurePosixPath(path).parent for path in gone if path.startswith(f"{WORKED_OUT}/")}:
+        for old in {(self.folder / path).parent for path in gone if path.startswith(f"{WORKED_OUT}/")}:
             with suppress(OSError):  # only when empty
-                (self.folder / path).rmdir()
+                old.rmdir()
 
 
 def _sync(path: Path) -> None:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logontracks import progress, schema
+from logontracks.build import is_current, work_out
 from logontracks.case import Case, File, Manifest, SourceEntry, Writer, writing
 from logontracks.errors import SourceError
 from logontracks.merge import Staged, merge
@@ -70,9 +71,11 @@ def ingest(
     activity: bool = True,
     source_tz: str | None = None,
     patience: float = 1.0,
+    tables: bool = True,
     watcher: progress.Watcher = progress.SILENT,
 ) -> Summary:
-    """Read files and folders into a case. What is in it already, and copies of records, add nothing.
+    """Read files and folders into a case, and work out its tables unless `tables` is off. What is in the case already,
+    and copies of records, add nothing.
 
     Raises SourceError when nothing in `paths` can be read, CaseError when the case cannot be written.
     """
@@ -108,6 +111,8 @@ def ingest(
         rejected += unread
         watcher.phase("sorting and writing")
         lost = _finish(writer, new, sha256, result, rejected, jobs=jobs)
+        if tables and not is_current(Case(case)):
+            work_out(writer, watcher=watcher)
     watcher.finish()
     return Summary(
         files=len(new),

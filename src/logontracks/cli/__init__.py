@@ -8,7 +8,22 @@ import click
 
 from logontracks import __version__
 
-COMMANDS = ("ingest", "info", "events", "problems", "sql")
+COMMANDS = (
+    "ingest",
+    "info",
+    "sessions",
+    "presence",
+    "now",
+    "host",
+    "hosts",
+    "accounts",
+    "boots",
+    "evidence",
+    "events",
+    "problems",
+    "sql",
+    "build",
+)
 """In the order of work, and of --help. Each is the function `command` of the module of its name."""
 
 
@@ -33,5 +48,7 @@ def main() -> None:
     \b
     logontracks ingest LOGS       read a folder of logs into ./case
     logontracks info              what is in it
+    logontracks sessions          who was on which host, and until when
+    logontracks host WS3 --at T   who was on a host at a moment
     logontracks events --user X   what the logs say of an account
     """

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, say, with_query
+from logontracks.cli.options import Query, texts, with_query
 from logontracks.errors import UsageError
-
-Command = Callable[..., None]
 
 
 def _numbers(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:  # noqa: ARG001
@@ -28,17 +24,13 @@ def _numbers(ctx: click.Context, parameter: click.Parameter, values: tuple[str, 
     return tuple(found)
 
 
-def _texts(name: str, metavar: str, text: str) -> Callable[[Command], Command]:
-    return click.option(f"--{name}", f"{name}s", metavar=metavar, multiple=True, help=text)
-
-
 @click.command("events")
 @with_query
-@_texts("user", "NAME", "Account: name, DOMAIN\\name, name@domain or SID; * fits anything. May be given again.")
-@_texts("host", "NAME", "Host that logged it: short or full name, * fits anything.")
+@texts("user", "NAME", "Account: name, DOMAIN\\name, name@domain or SID; * fits anything. May be given again.")
+@texts("host", "NAME", "Host that logged it: short or full name, * fits anything.")
 @click.option("--event", "event_ids", metavar="ID,...", multiple=True, callback=_numbers, help="Event ids.")
-@_texts("channel", "TEXT", "Log whose name holds this: security, system, terminalservices ...")
-@_texts("address", "ADDRESS", "Client address; * fits anything.")
+@texts("channel", "TEXT", "Log whose name holds this: security, system, terminalservices ...")
+@texts("address", "ADDRESS", "Client address; * fits anything.")
 @click.option("--logon-id", "logon_ids", metavar="ID", multiple=True, callback=_numbers, help="Logon id, as 0x3e7.")
 def command(query: Query, **wanted: Any) -> None:
     """The records of a case in the order of time, as a table in words or with all columns as JSON, CSV, Parquet.
@@ -49,16 +41,14 @@ def command(query: Query, **wanted: Any) -> None:
       logontracks events --host DC01 --event 4625,4771 --format csv --output failures.csv
     """
     from logontracks.case import Case  # noqa: PLC0415 - fast start
-    from logontracks.cli.output import render  # noqa: PLC0415 - fast start
+    from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
     from logontracks.queries import EventFilter, events  # noqa: PLC0415 - fast start
 
     wanted["addresses"] = wanted.pop("addresss")
-    with events(
+    found = events(
         Case(query.case),
         EventFilter(**wanted, since=query.since, until=query.until),
-        limit=query.limit + 1 if query.limit else 0,
-        for_people=query.view.format == "table",
-    ) as answer:
-        shown = render(answer.rows, replace(query.view, total=answer.total))
-    if not shown and query.view.format == "table":
-        say("No event fits.")
+        limit=most(query.view),
+        for_people=people(query.view),
+    )
+    show(found, query.view, empty="No event fits.")

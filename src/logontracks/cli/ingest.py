@@ -16,7 +16,9 @@ DAMAGED = 4  # exit code: done, but some input could not be read whole
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @with_case
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]")
-@click.option("--no-build", is_flag=True, help="Do not work out the tables that commands show; so far there are none.")
+@click.option(
+    "--no-build", is_flag=True, help="Do not work out sessions and the other tables: `logontracks build` does."
+)
 @click.option("--no-activity", is_flag=True, help="Leave out what sessions did (processes, files, shares).")
 @click.option("--source-tz", metavar="ZONE", help="Zone of logs whose times have none, as Europe/Berlin.")
 def command(
@@ -35,10 +37,11 @@ def command(
     from logontracks.cli.watching import watching  # noqa: PLC0415 - fast start
     from logontracks.pipeline import ingest  # noqa: PLC0415 - fast start
 
-    del no_build  # nothing is built yet; the option is there so that scripts need not change
     zone = read_zone(source_tz).key if source_tz else None
     with watching() as watcher:
-        done = ingest(paths, case, jobs=jobs, activity=not no_activity, source_tz=zone, watcher=watcher)
+        done = ingest(
+            paths, case, jobs=jobs, activity=not no_activity, source_tz=zone, tables=not no_build, watcher=watcher
+        )
     for line in done.lines():
         say(line)
     if done.problems:

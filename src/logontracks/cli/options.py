@@ -142,6 +142,11 @@ def with_query(command: Callable[..., R]) -> Callable[..., R]:
     return _add(asked, _CASE, *_PERIOD)
 
 
+def texts(name: str, metavar: str, text: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """An option that may be given again; the command gets them all as a tuple under its plural."""
+    return click.option(f"--{name}", f"{name}s", metavar=metavar, multiple=True, help=text)
+
+
 def _add(command: Callable[..., R], *options: Callable[[Callable[..., R]], Callable[..., R]]) -> Callable[..., R]:
     """Options in the order that --help shall show."""
     for option in reversed(options):

@@ -1,0 +1,35 @@
+"""logontracks boots: when hosts started and stopped."""
+
+from __future__ import annotations
+
+import click
+
+from logontracks.cli.options import Query, with_query
+
+
+@click.command("boots")
+@click.argument("names", metavar="[HOST...]", nargs=-1)
+@with_query
+def command(names: tuple[str, ...], query: Query) -> None:
+    """The lives of hosts between two starts: how each start and end is known, and how sure.
+
+    \b
+    Example:
+      logontracks boots WS3
+    """
+    from logontracks import queries  # noqa: PLC0415 - fast start
+    from logontracks.case import Case  # noqa: PLC0415 - fast start
+    from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+
+    show(
+        queries.boots(
+            Case(query.case),
+            names,
+            since=query.since,
+            until=query.until,
+            limit=most(query.view),
+            for_people=people(query.view),
+        ),
+        query.view,
+        empty="No boot fits.",
+    )

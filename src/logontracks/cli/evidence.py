@@ -1,0 +1,33 @@
+"""logontracks evidence: the records behind a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from logontracks.cli.options import View, with_case, with_view
+
+
+@click.command("evidence")
+@click.argument("session", metavar="ID")
+@with_case
+@with_view
+def command(session: str, case: Path, view: View) -> None:
+    """The records that a session rests on, each with its part: start, other half, unlock, end ...
+
+    ID is what the last column of `logontracks sessions` shows; so much of it as makes it the only one is enough.
+
+    \b
+    Example:
+      logontracks evidence s-1x2k9 --format json
+    """
+    from logontracks import queries  # noqa: PLC0415 - fast start
+    from logontracks.case import Case  # noqa: PLC0415 - fast start
+    from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+
+    show(
+        queries.evidence(Case(case), session, limit=most(view), for_people=people(view)),
+        view,
+        empty="No record is left of it: the tables are older than the events.",
+    )

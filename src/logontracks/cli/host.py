@@ -1,0 +1,41 @@
+"""logontracks host: who was on one machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from logontracks.cli.options import Query, read_time, with_query
+
+
+@click.command("host")
+@click.argument("name", metavar="HOST")
+@with_query
+@click.option("--at", "moment", metavar="TIME", help="Who was on it at that moment, and how sure that is.")
+@click.option("--all", "everything", is_flag=True, help="Also sessions of computers, services and window managers.")
+def command(name: str, query: Query, moment: str | None, *, everything: bool) -> None:
+    """Who was on a host: all its sessions, or with --at those of one moment, each certain or possible.
+
+    \b
+    Examples:
+      logontracks host WS3
+      logontracks host WS3 --at 2026-10-08T22:15
+    """
+    from logontracks import queries  # noqa: PLC0415 - fast start
+    from logontracks.case import Case  # noqa: PLC0415 - fast start
+    from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+
+    case, for_people = Case(query.case), people(query.view)
+    if moment is not None:
+        at = read_time(moment, query.view.tz)
+        found = queries.who_was_on(case, name, at, limit=most(query.view), for_people=for_people, everything=everything)
+        show(found, query.view, empty="Nobody was on it, as far as the logs tell.")
+        return
+    about = queries.hosts(case, (name,), for_people=True, must=True)
+    if for_people and query.view.output is None:
+        show(replace(about, notes=()), replace(query.view, limit=None), empty="")
+        click.echo()
+    wanted = queries.SessionFilter(hosts=(name,), since=query.since, until=query.until)
+    found = queries.sessions(case, wanted, limit=most(query.view), for_people=for_people, everything=everything)
+    show(found, query.view, empty="No session fits.")

@@ -1,0 +1,280 @@
+"""Sessions of a case: who was on which host, since when and until when; presence in them; what they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from logontracks.case import Case
+from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.forms import address
+from logontracks.queries.answer import Answer, answer, like
+from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, with_tables
+
+REASONS = {
+    "logoff": "logged off",
+    "user_logoff": "user logged off",
+    "shutdown": "host shut down",
+    "crash": "host crashed",
+    "restart": "host restarted",
+    "terminal_logoff": "terminal session ended",
+    "log_cleared": "log was cleared",
+    "still_open": "open at the end of the log",
+}
+"""Why sessions end, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions are wanted; every part that is given must fit.
+
+    `types` are logon types or ways of opening (desktop, remote_desktop ...). `overlap` is a moment or span that a
+    session must reach into. Sessions match `since` and `until` by overlap, too. `least_s` is a length in seconds that
+    is certain. `unpaired` are those without a record of their start, or of their own end. Times are naive UTC.
+    """
+
+    users: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    overlap: tuple[datetime, datetime] | None = None
+    least_s: float | None = None
+    open_only: bool = False
+    unpaired: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+# First and last moment that a session may have been open. Where the clock was set, its end can lie before its start.
+_FROM = "COALESCE(LEAST(s.start_time, s.end_time), s.first_time)"
+_TO = """CASE WHEN s.end_certainty = 'unknown' THEN TIMESTAMP '9999-12-31'
+    ELSE GREATEST(s.end_time, COALESCE(s.end_time_max, s.end_time), COALESCE(s.start_time, s.first_time)) END"""
+
+
+def sessions(
+    case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: bool = False, everything: bool = False
+) -> Answer:
+    """Sessions in the order of their start.
+
+    `for_people`: few columns in words; a person's network logons are folded to one counted row for each account, host,
+    source and day, and sessions that are not of persons are left out unless asked for by name, all this unless
+    `everything`. Raises CaseError when the tables have not been worked out.
+    """
+    found, notes = with_tables(
+        case, lambda connection: _sessions(connection, wanted, limit, for_people=for_people, everything=everything)
+    )
+    return found.told(*notes)
+
+
+def _sessions(
+    connection: Connection, wanted: SessionFilter, limit: int, *, for_people: bool, everything: bool
+) -> Answer:
+    where, notes = _where(connection, wanted)
+    limited = f"LIMIT {limit}" if limit else ""
+    if not for_people:
+        query = f"""SELECT s.* REPLACE (told_id(s.session_id) AS session_id) FROM sessions AS s WHERE {where}
+            ORDER BY COALESCE(s.start_time, s.first_time), s.session_id {limited}"""
+        total = interruptible(
+            connection, lambda: connection.execute(f"SELECT COUNT(*) FROM sessions AS s WHERE {where}").fetchall()[0][0]
+        )
+        return answer(connection, query, total).told(*notes)
+    shown = "TRUE"
+    if not everything and not wanted.users:
+        shown = "COALESCE(s.kind, 'person') = 'person'"
+        left = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND NOT ({shown})"
+        count = interruptible(connection, lambda: connection.execute(left).fetchall()[0][0])
+        if count:
+            told = f"{count:,} sessions of computers, services and window managers are left out: --all shows them."
+            notes = (*notes, told)
+    folds = "FALSE" if everything or wanted.types else _FOLDED
+    connection.execute(
+        f"CREATE TEMP VIEW chosen AS SELECT s.*, {folds} AS folds FROM sessions AS s WHERE {where} AND {shown}"
+    )
+    total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) FROM ({_PEOPLE})").fetchall()[0][0])
+    folded = interruptible(
+        connection, lambda: connection.execute("SELECT COUNT(*) FROM chosen WHERE folds").fetchall()[0][0]
+    )
+    if folded:
+        told = f"{folded:,} network logons are counted, a row for each account, host, source and day: --all shows each."
+        notes = (*notes, told)
+    query = f"SELECT * EXCLUDE (sorted, id) FROM ({_PEOPLE}) ORDER BY sorted, id {limited}"
+    return answer(connection, query, total).told(*notes)
+
+
+_FOLDED = "s.logon_type IN (3, 8) AND s.opened_by IN ('network', 'network_share', 'access_check', 'application')"
+
+_LASTED = """CASE
+    WHEN s.duration_s IS NOT NULL THEN spelled(s.duration_s)
+    WHEN spelled(s.duration_max_s) = spelled(s.duration_min_s) THEN spelled(s.duration_min_s)
+    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s > 0
+        THEN spelled(s.duration_min_s) || ' to ' || spelled(s.duration_max_s)
+    WHEN s.duration_max_s IS NOT NULL THEN 'at most ' || spelled(s.duration_max_s)
+    WHEN s.duration_min_s > 0 THEN 'over ' || spelled(s.duration_min_s) END
+    || CASE WHEN ABS(s.clock_step_s) >= 60 THEN ', clock set' ELSE '' END"""
+
+_WORDS = " ".join(f"WHEN {literal(code)} THEN {literal(text)}" for code, text in REASONS.items())
+_ENDED = f"""CASE s.end_reason {_WORDS} END
+    || CASE WHEN s.end_certainty = 'bounded' THEN ', at about that time' ELSE '' END"""
+
+_BY = """words(s.opened_by) || CASE WHEN s.admin THEN ', admin' ELSE '' END
+    || CASE WHEN s.start_certainty = 'unknown' THEN ', before the log' ELSE '' END"""
+
+_PEOPLE = f"""
+SELECT s.start_time, s.end_time, {_LASTED} AS lasted, s.host, s.account, {_BY} AS opened_by,
+    COALESCE(s.source_address, s.workstation) AS source, {_ENDED} AS ended,
+    CASE WHEN s.active_s IS NOT NULL AND s.is_desktop THEN spelled(s.active_s) END AS active,
+    told_id(s.session_id) AS session_id, COALESCE(s.start_time, s.first_time) AS sorted, s.session_id AS id
+FROM (SELECT *, opened_by IN ('desktop', 'remote_desktop') AS is_desktop FROM chosen) AS s
+WHERE NOT s.folds
+UNION ALL
+SELECT MIN(COALESCE(s.start_time, s.first_time)), CASE WHEN COUNT(s.end_time) = COUNT(*) THEN MAX(s.end_time) END, NULL,
+    MAX(s.host), s.account,
+    words(MIN(s.opened_by)) || ', ' || COUNT(*) || CASE WHEN COUNT(*) = 1 THEN ' logon' ELSE ' logons' END
+        || CASE WHEN BOOL_OR(s.admin) THEN ', admin' ELSE '' END,
+    COALESCE(s.source_address, MAX(s.workstation)), NULL, NULL,
+    CASE WHEN COUNT(*) = 1 THEN told_id(MIN(s.session_id)) END,
+    MIN(COALESCE(s.start_time, s.first_time)), MIN(s.session_id)
+FROM chosen AS s
+WHERE s.folds
+GROUP BY s.account, s.host_id, s.source_address, CASE WHEN s.source_address IS NULL THEN s.workstation END,
+    CAST(COALESCE(s.start_time, s.first_time) AS DATE)
+"""
+
+
+def _where(connection: Connection, wanted: SessionFilter) -> tuple[str, tuple[str, ...]]:
+    """SQL for the filter, and what the user should know of the names in it."""
+    parts = ["TRUE"]
+    notes: tuple[str, ...] = ()
+    if wanted.users:
+        accounts, told = accounts_of(connection, wanted.users)
+        parts.append(among("s.account_id", accounts))
+        notes += told
+    if wanted.hosts:
+        hosts, told = hosts_of(connection, wanted.hosts)
+        parts.append(among("s.host_id", hosts))
+        notes += told
+    if wanted.types:
+        parts.append("(" + " OR ".join(map(_type_fits, wanted.types)) + ")")
+    if wanted.addresses:
+        fits = (like("LOWER(s.source_address)", one if "*" in one else address(one) or "") for one in wanted.addresses)
+        parts.append("(" + " OR ".join(fits) + ")")
+    for begin, end in ((wanted.since, wanted.until), wanted.overlap or (None, None)):
+        if end is not None:
+            parts.append(f"{_FROM} < {_moment(end)}")
+        if begin is not None:
+            parts.append(f"{_TO} >= {_moment(begin)}")
+    if wanted.least_s is not None:
+        parts.append(f"s.duration_min_s >= {wanted.least_s}")
+    if wanted.open_only:
+        parts.append("s.end_reason = 'still_open'")
+    if wanted.reasons:
+        parts.append(f"s.end_reason IN ({', '.join(map(literal, wanted.reasons))})")
+    if wanted.unpaired:
+        parts.append(
+            "(s.start_certainty = 'unknown' OR s.end_reason NOT IN ('logoff', 'user_logoff', 'terminal_logoff'))"
+        )
+    return " AND ".join(parts), notes
+
+
+def _type_fits(text: str) -> str:
+    if text.isdigit() and int(text) < 100:
+        return f"s.logon_type = {int(text)}"
+    name = text.lower().replace(" ", "_").replace("-", "_")
+    return f"(s.opened_by = {literal(name)} OR LOWER(s.logon_type_name) = {literal(name.replace('_', ''))})"
+
+
+def _moment(moment: datetime) -> str:
+    return f"TIMESTAMP {literal(moment.isoformat(' '))}"
+
+
+def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
+    """Stretches of sessions at a desktop in the order of time.
+
+    Raises CaseError when the tables have not been worked out.
+    """
+
+    def asked(connection: Connection) -> Answer:
+        where, notes = _where(connection, wanted)
+        told = (
+            "p.start_time, p.end_time, words(p.state) AS state, spelled(p.duration_s) AS lasted, p.host, p.account,"
+            " told_id(p.session_id) AS session_id"
+            if for_people
+            else "p.* REPLACE (told_id(p.session_id) AS session_id)"
+        )
+        rows = f"FROM presence AS p JOIN sessions AS s ON s.session_id = p.session_id WHERE {where}"
+        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
+        limited = f"LIMIT {limit}" if limit else ""
+        query = f"SELECT {told} {rows} ORDER BY COALESCE(p.start_time, p.end_time), p.session_id, p.end_time {limited}"
+        return answer(connection, query, total).told(*notes)
+
+    found, notes = with_tables(case, asked)
+    return found.told(*notes)
+
+
+def at_the_end(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
+    """Sessions that were open when the logs of their host end, with that moment, the last used first."""
+
+    def asked(connection: Connection) -> Answer:
+        where, notes = _where(connection, wanted)
+        where += " AND s.end_reason = 'still_open'"
+        if for_people and not wanted.users:
+            where += " AND COALESCE(s.kind, 'person') = 'person'"
+        told = (
+            f"""s.host, h.last_seen AS log_ends, s.account, {_BY} AS opened_by,
+                COALESCE(s.source_address, s.workstation) AS source, s.start_time, {_LASTED} AS lasted,
+                s.last_time AS last_used, told_id(s.session_id) AS session_id"""
+            if for_people
+            else "h.last_seen AS log_end_time, s.* REPLACE (told_id(s.session_id) AS session_id)"
+        )
+        rows = f"FROM sessions AS s JOIN hosts AS h ON h.host_id = s.host_id WHERE {where}"
+        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
+        limited = f"LIMIT {limit}" if limit else ""
+        return answer(
+            connection, f"SELECT {told} {rows} ORDER BY s.host, s.last_time DESC, s.session_id {limited}", total
+        ).told(*notes)
+
+    found, notes = with_tables(case, asked)
+    return found.told(*notes)
+
+
+def who_was_on(
+    case: Case, host: str, moment: datetime, *, limit: int = 0, for_people: bool = False, everything: bool = False
+) -> Answer:
+    """Sessions that a host had at a moment, each with how sure that is.
+
+    certain: between its start and an end (or a last sign of life) that records tell. possible: the logs leave it open.
+    Raises QueryError when no host is called so.
+    """
+
+    def asked(connection: Connection) -> Answer:
+        hosts, notes = hosts_of(connection, (host,))
+        if not hosts:
+            raise no_host(notes)
+        at = _moment(moment)
+        # where the clock was set, what it showed at a moment is not what it showed before
+        certain = f"""s.start_time <= {at} AND ABS(s.clock_step_s) < 60 AND CASE s.end_certainty
+            WHEN 'exact' THEN s.end_time > {at} WHEN 'bounded' THEN s.end_time_min >= {at} ELSE s.last_time >= {at}
+                OR (s.end_reason = 'still_open' AND COALESCE(s.logon_type, 3) NOT IN (3, 8)
+                    AND {at} <= (SELECT MAX(last_seen) FROM hosts AS h WHERE h.host_id = s.host_id)) END"""
+        where = f"{among('s.host_id', hosts)} AND {_FROM} <= {at} AND {_TO} > {at}"
+        if for_people and not everything:
+            where += " AND COALESCE(s.kind, 'person') = 'person'"
+        sure = f"CASE WHEN {certain} THEN 'certain' ELSE 'possible' END AS certainty"
+        told = (
+            f"""{sure}, s.account, {_BY} AS opened_by, COALESCE(s.source_address, s.workstation) AS source, s.host,
+                s.start_time, s.end_time, {_ENDED} AS ended, (SELECT MAX(words(p.state)) FROM presence AS p
+                    WHERE p.session_id = s.session_id AND p.start_time <= {at} AND p.end_time > {at}) AS then,
+                told_id(s.session_id) AS session_id"""
+            if for_people
+            else f"{sure}, s.* REPLACE (told_id(s.session_id) AS session_id)"
+        )
+        rows = f"FROM sessions AS s WHERE {where}"
+        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
+        limited = f"LIMIT {limit}" if limit else ""
+        return answer(
+            connection, f"SELECT {told} {rows} ORDER BY certainty, s.start_time, s.session_id {limited}", total
+        ).told(*notes)
+
+    found, notes = with_tables(case, asked)
+    return found.told(*notes)

@@ -1,0 +1,156 @@
+"""What the questions to worked-out tables share: that the tables are there, whose rows are meant, how ids are told."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from logontracks.build import is_current
+from logontracks.case import Case
+from logontracks.engines.duckdb import Connection, literal
+from logontracks.errors import CaseError, QueryError
+from logontracks.queries.answer import like
+
+_T = TypeVar("_T")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_SESSION_ID = re.compile(r"s-[0-9a-hjkmnp-tv-z]{1,13}")
+
+FUNCTIONS = (
+    # an id as people type it: 13 letters of base 32
+    "told_id(id) AS 's-' || "
+    + " || ".join(
+        f"substr('{_ALPHABET}', CAST((id >> {shift}) & 31 AS INTEGER) + 1, 1)" for shift in range(60, -1, -5)
+    ),
+    # 3d 04h, 2h 05m, 7m 12s, 0.4s
+    """spelled(s) AS CASE
+        WHEN s IS NULL THEN NULL
+        WHEN s >= 86400 THEN printf('%dd %02dh', floor(s / 86400)::BIGINT, floor(s / 3600)::BIGINT % 24)
+        WHEN s >= 3600 THEN printf('%dh %02dm', floor(s / 3600)::BIGINT, floor(s / 60)::BIGINT % 60)
+        WHEN s >= 60 THEN printf('%dm %02ds', floor(s / 60)::BIGINT, floor(s)::BIGINT % 60)
+        WHEN s >= 10 OR s = 0 THEN printf('%ds', floor(s)::BIGINT)
+        ELSE printf('%.1fs', s) END""",
+    "words(x) AS replace(x, '_', ' ')",
+)
+
+
+def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple[str, ...]]:
+    """What `work` finds in the worked-out tables of a case, and what the user should know of them.
+
+    Raises CaseError when they have not been worked out.
+    """
+
+    def worked(connection: Connection) -> _T:
+        if case.manifest.tables is None:
+            raise CaseError(
+                f"the tables of the case in {case.folder} have not been worked out",
+                f"run `logontracks build --case {case.folder}`",
+            )
+        for function in FUNCTIONS:
+            connection.execute(f"CREATE MACRO {function}")
+        return work(connection)
+
+    found = case.read(worked)
+    if is_current(case):
+        return found, ()
+    tables = case.manifest.tables
+    older = "the events of the case" if tables and tables.of != case.manifest.state else "this version of logontracks"
+    return found, (f"The tables are older than {older}: run `logontracks build --case {case.folder}`.",)
+
+
+def accounts_of(connection: Connection, users: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:
+    """Accounts that are meant by names, and what the user should know: how many fit, or which are like them.
+
+    A name fits in any case, with `*` for anything, and also when the account had it only once: bare, as DOMAIN\\name
+    with any spelling of the domain, as name@domain, as SID.
+    """
+    found: list[int] = []
+    notes: list[str] = []
+    for user in users:
+        rows = connection.execute(f"""
+            SELECT DISTINCT a.account_id, a.account FROM account_names AS n JOIN accounts AS a USING (account_id)
+            WHERE {_account_fits(user.lower())} ORDER BY a.account, a.account_id""").fetchall()
+        if not rows:
+            known = [name for (name,) in connection.execute("SELECT DISTINCT name_key FROM account_names").fetchall()]
+            near = difflib.get_close_matches(re.split(r"[\\@]", user.lower())[-1], known, 3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            notes.append(f"No account of the case fits {user}.{hint}")
+        elif len(rows) > 1:
+            told = ", ".join(account for _, account in rows[:6])
+            more = f" and {len(rows) - 6:,} more" if len(rows) > 6 else ""
+            notes.append(f"{user} fits {len(rows):,} accounts: {told}{more}.")
+        found += [account for account, _ in rows]
+    return found, tuple(notes)
+
+
+def _account_fits(name: str) -> str:
+    if name.startswith("s-1-"):
+        return like("n.sid", name.upper())
+    domain, separator, account = name.partition("\\")
+    if not separator:
+        account, separator, domain = name.partition("@")
+    if not separator:
+        return f"({like('n.name_key', name)} OR {like('LOWER(n.upn)', name)})"
+    of_domain = f"""EXISTS (SELECT 1 FROM account_names AS m WHERE {like("m.domain_key", domain)}
+        AND (m.account_id = n.account_id OR (m.sid_domain = n.sid_domain
+            AND m.local_host_id IS NOT DISTINCT FROM n.local_host_id)))"""
+    both = f"({like('n.name_key', account)} AND {of_domain})"
+    return f"({both} OR {like('LOWER(n.upn)', name)})" if "@" in name else both
+
+
+def hosts_of(connection: Connection, hosts: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:
+    """Hosts that are meant by names, any name that they ever had, and what the user should know."""
+    found: list[int] = []
+    notes: list[str] = []
+    for host in hosts:
+        name = host.lower()
+        fits = like("computer_key", name)
+        if "." not in name:
+            fits += f" OR {like('computer_key', name + '.*')}"
+        rows = connection.execute(
+            f"SELECT DISTINCT host_id, host_key FROM host_names WHERE {fits} ORDER BY 2, 1"
+        ).fetchall()
+        if not rows:
+            known = [key for (key,) in connection.execute("SELECT computer_key FROM host_names").fetchall()]
+            near = difflib.get_close_matches(name, [*known, *{key.partition(".")[0] for key in known}], 3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            notes.append(f"No host of the case is called {host}.{hint}")
+        elif len(rows) > 1 and "*" not in host:
+            notes.append(f"{host} fits {len(rows):,} hosts: {', '.join(key for _, key in rows[:6])}.")
+        found += [host_id for host_id, _ in rows]
+    return found, tuple(notes)
+
+
+def no_host(notes: tuple[str, ...]) -> QueryError:
+    """The error of who asked for one host, made of what `hosts_of` said."""
+    what, _, hint = notes[0].partition(". ")
+    return QueryError(what.removesuffix("."), hint or "list them with `logontracks hosts`")
+
+
+def session_of(connection: Connection, text: str) -> int:
+    """The session that an id means: s- and letters, as many as make it the only one.
+
+    Raises QueryError when none fits, or several.
+    """
+    name = text.lower()
+    if not _SESSION_ID.fullmatch(name):
+        raise QueryError(
+            f"{text!r} is no id of a session", "ids are shown in the last column of `logontracks sessions`"
+        )
+    fits = f"told_id(session_id) LIKE {literal(name + '%')}"
+    rows = connection.execute(
+        f"SELECT session_id, told_id(session_id) FROM sessions WHERE {fits} ORDER BY 2 LIMIT 4"
+    ).fetchall()
+    if not rows:
+        raise QueryError(f"the case has no session {text}", "list them with `logontracks sessions --all`")
+    if len(rows) > 1:
+        raise QueryError(
+            f"{text} fits several sessions", f"give more of it: {', '.join(told for _, told in rows[:3])} ..."
+        )
+    return int(rows[0][0])
+
+
+def among(column: str, ids: list[int]) -> str:
+    """SQL: the column has one of these ids."""
+    return f"{column} IN ({', '.join(map(str, ids))})" if ids else "FALSE"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from logontracks import models, progress
 from logontracks.case import Case, File, Tables, Writer, writing
-from logontracks.engines.duckdb import give_core, interruptible
+from logontracks.engines.duckdb import Connection, give_core, interruptible
 
 
 def build(folder: Path, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> bool:
@@ -32,22 +33,27 @@ def is_current(case: Case) -> bool:
 def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> None:
     """Work out all tables, and make them part of the case."""
     tables = Tables(writer.manifest.state, models.version())
-    # in a file: what has been worked out does not stay in memory
-    connection = Case(writer.folder).connect(
-        memory=memory, spill=writer.staging / "spill", database=writer.staging / "work.duckdb"
-    )
+    connection = Case(writer.folder).connect(memory=memory, spill=writer.staging / "spill")
     files = []
     try:
         give_core(connection)
         models.give_facts(connection)
         for name in models.MODELS:
             watcher.phase(f"working out {name.replace('_', ' ')}")
-            interruptible(connection, lambda name=name: models.make(name, connection))  # type: ignore[misc]
-            if models.model(name).published:
-                staged = writer.staging / f"{name}.parquet"
-                rows = interruptible(connection, lambda name=name, to=staged: models.publish(name, connection, to))  # type: ignore[misc]
+            staged = writer.staging / f"{name}.parquet"
+            rows = interruptible(connection, partial(_make, name, connection, staged))
+            if rows is not None:
                 writer.place(staged, tables.path(name))
                 files.append(File(tables.path(name), rows))
     finally:
         connection.close()
     writer.commit(replace(writer.manifest, tables=replace(tables, files=tuple(files))))
+
+
+def _make(name: str, connection: Connection, to: Path) -> int | None:
+    """Make a table, write it when it is one that is kept, and forget what nothing needs any more. Rows written."""
+    models.make(name, connection)
+    rows = models.publish(name, connection, to) if models.model(name).published else None
+    for old in models.done_with(name):
+        models.drop(old, connection)
+    return rows

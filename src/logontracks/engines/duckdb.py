@@ -16,15 +16,13 @@ Connection = duckdb.DuckDBPyConnection
 T = TypeVar("T")
 
 
-def connect(
-    *, threads: int | None = None, memory: str | None = None, spill: Path | None = None, database: Path | None = None
-) -> Connection:
-    """A database in memory, or in the file `database`. `memory` as DuckDB writes it ("600MB"), by default half of what
-    the machine has; beyond it, work spills to the folder `spill`.
+def connect(*, threads: int | None = None, memory: str | None = None, spill: Path | None = None) -> Connection:
+    """An in-memory database. `memory` as DuckDB writes it ("600MB"), by default half of what the machine has; beyond
+    it, work spills to the folder `spill`.
 
     No extension is loaded or looked for on the network, and time zones stay out: every time is plain UTC.
     """
-    connection = duckdb.connect(str(database) if database else ":memory:")
+    connection = duckdb.connect()
     settings = {
         "autoinstall_known_extensions": "false",
         "enable_progress_bar": "false",

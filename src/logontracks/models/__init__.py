@@ -52,6 +52,8 @@ MODELS = (
 )
 """In the order they are built."""
 
+FOLDER = files("logontracks") / "models"
+
 _COLUMN = re.compile(r"^ {2,}(?P<name>[a-z][a-z0-9_]*) (?P<type>[A-Z]+): (?P<meaning>.+)$")
 _MORE = re.compile(r"^ {6,}(?P<more>\S.*)$")
 
@@ -70,17 +72,22 @@ class Model:
     def published(self) -> bool:
         return bool(self.columns)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The tables it is made from."""
+        told = re.search(r"^Reads: ([a-z_, \n]+)\.$", self.meaning, re.MULTILINE)
+        return frozenset(re.split(r"[,\s]+", told[1].strip())) if told else frozenset()
+
 
 @cache
 def model(name: str) -> Model:
     """The model of a name in MODELS, its head read."""
-    folder = files("logontracks") / "models"
-    source = folder / f"{name}.sql"
+    source = FOLDER / f"{name}.sql"
     if source.is_file():
         text = source.read_text(encoding="utf-8")
         head = "\n".join(line[3:] for line in text.split("\n\n", 1)[0].splitlines())
         return Model(name, _meaning(head), _columns(head), text, view=head.startswith("View: "))
-    head = (folder / f"{name}.py").read_text(encoding="utf-8").split('"""')[1]
+    head = (FOLDER / f"{name}.py").read_text(encoding="utf-8").split('"""')[1]
     return Model(name, _meaning(head), _columns(head), None)
 
 
@@ -106,15 +113,22 @@ _DESK_MARKS = "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', '
 def parameters() -> Mapping[str, str]:
     """What SQL gets by name: windows and thresholds as data/parameters.csv has them, and the reserved logon ids."""
     reserved = ", ".join(map(str, sorted(catalogue.reserved_logon_ids())))
-    return {"reserved_logon_ids": reserved, "desk_marks": _DESK_MARKS, **{row["name"]: row["value"] for row in catalogue.table("parameters")}}
+    return {
+        "reserved_logon_ids": reserved,
+        "desk_marks": _DESK_MARKS,
+        **{row["name"]: row["value"] for row in catalogue.table("parameters")},
+    }
 
 
 @cache
 def version() -> str:
     """Changes whenever a model, a parameter or a fact that models read does."""
     folder = files("logontracks")
-    texts = [(folder / "models" / each.name).read_bytes() for each in sorted((folder / "models").iterdir(), key=str)
-             if each.name.endswith((".sql", ".py"))]
+    texts = [
+        (folder / "models" / each.name).read_bytes()
+        for each in sorted((folder / "models").iterdir(), key=str)
+        if each.name.endswith((".sql", ".py"))
+    ]
     texts += [(folder / "data" / f"{name}.csv").read_bytes() for name in ("parameters", "reserved_logon_ids", *FACTS)]
     return sha256(b"\0".join(texts)).hexdigest()[:12]
 
@@ -149,12 +163,25 @@ def make(name: str, connection: Connection) -> None:
     connection.unregister(f"{name}_made")
 
 
+def done_with(name: str) -> tuple[str, ...]:
+    """Tables that no model after this one reads."""
+    later = MODELS[MODELS.index(name) + 1 :]
+    needed = {read for each in later for read in model(each).reads}
+    needed |= {read for each in needed & set(MODELS) if model(each).view for read in model(each).reads}
+    before = MODELS[: len(MODELS) - len(later)]
+    return tuple(each for each in before if each not in needed and not model(each).view)
+
+
+def drop(name: str, connection: Connection) -> None:
+    """Forget a table that has been made: what is kept of it has been published."""
+    connection.execute(f"DROP TABLE IF EXISTS {name}")
+
+
 def publish(name: str, connection: Connection, to: Path) -> int:
-    """Write a table that was made to a Parquet file, in the columns and types of its head and in their order. Its rows."""
+    """Write a table that was made to a Parquet file, with the columns of its head. Gives the number of its rows."""
     columns = model(name).columns
     chosen = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in columns)
-    order = ", ".join(column.name for column in columns[:6])
     path = str(to).replace("'", "''")
-    connection.execute(f"COPY (SELECT {chosen} FROM {name} ORDER BY {order}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(f"COPY (SELECT {chosen} FROM {name}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
     ((rows,),) = connection.execute(f"SELECT COUNT(*) FROM {name}").fetchall()
     return int(rows)

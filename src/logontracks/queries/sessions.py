@@ -128,11 +128,13 @@ SELECT s.start_time, s.end_time, {_LASTED} AS lasted, s.host, s.account, {_BY} A
 FROM (SELECT *, opened_by IN ('desktop', 'remote_desktop') AS is_desktop FROM chosen) AS s
 WHERE NOT s.folds
 UNION ALL
-SELECT MIN(COALESCE(s.start_time, s.first_time)), CASE WHEN COUNT(s.end_time) = COUNT(*) THEN MAX(s.end_time) END, NULL,
+SELECT MIN(COALESCE(s.start_time, s.first_time)), MAX(s.end_time) FILTER (s.end_certainty = 'exact'), NULL,
     MAX(s.host), s.account,
     words(MIN(s.opened_by)) || ', ' || COUNT(*) || CASE WHEN COUNT(*) = 1 THEN ' logon' ELSE ' logons' END
         || CASE WHEN BOOL_OR(s.admin) THEN ', admin' ELSE '' END,
-    COALESCE(s.source_address, MAX(s.workstation)), NULL, NULL,
+    COALESCE(s.source_address, MAX(s.workstation)),
+    CASE WHEN COUNT(*) FILTER (s.end_certainty <> 'exact') > 0
+        THEN COUNT(*) FILTER (s.end_certainty <> 'exact') || ' without a record of the end' END, NULL,
     CASE WHEN COUNT(*) = 1 THEN told_id(MIN(s.session_id)) END,
     MIN(COALESCE(s.start_time, s.first_time)), MIN(s.session_id)
 FROM chosen AS s

@@ -1,0 +1,83 @@
+"""The models as files: their heads are true, and they keep to the SQL that all engines share."""
+
+import re
+
+import pytest
+
+from logontracks import models
+
+SQL = [name for name in models.MODELS if models.model(name).sql]
+each_model = pytest.mark.parametrize("name", SQL)
+INPUTS = {"events", "extents", *models.FACTS}
+
+
+def body_of(name: str) -> str:
+    """The SQL without head and comments."""
+    sql = models.model(name).sql or ""
+    return re.sub(r"--[^\n]*", "", sql.split("\n\n", 1)[1])
+
+
+def read_by(name: str) -> set[str]:
+    steps = set(re.findall(r"(?:\bWITH\s+|\)\s*,\s*)([a-z_]+) AS \(", body_of(name)))
+    return set(re.findall(r"\b(?:FROM|JOIN)\s+([a-z_]+)\b", body_of(name))) - steps
+
+
+@each_model
+def test_the_head_names_the_tables_that_are_read(name: str) -> None:
+    assert read_by(name) == models.model(name).reads
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_what_a_model_reads_is_there_by_then(name: str) -> None:
+    before = set(models.MODELS[: models.MODELS.index(name)])
+    assert models.model(name).reads
+    assert models.model(name).reads <= before | INPUTS
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_a_table_is_forgotten_only_when_nothing_needs_it(name: str) -> None:
+    gone = set(models.done_with(name))
+    for later in models.MODELS[models.MODELS.index(name) + 1 :]:
+        needed = set(models.model(later).reads)
+        needed |= {
+            read for each in needed & set(models.MODELS) for read in models.model(each).reads if models.model(each).view
+        }
+        assert not gone & needed
+
+
+@each_model
+def test_columns_of_the_head_are_those_of_the_table(name: str) -> None:
+    found = models.model(name)
+    if found.published:
+        last = body_of(name).rpartition("\nSELECT")[2] if "UNION ALL" not in body_of(name) else body_of(name)
+        assert {column.name for column in found.columns} <= set(re.findall(r"\bAS ([a-z][a-z0-9_]*)", last))
+
+
+FORBIDDEN = {
+    "::": r"::",
+    "QUALIFY": r"\bQUALIFY\b",
+    "ASOF": r"\bASOF\b",
+    "EXCLUDE": r"\bEXCLUDE\b",
+    "DISTINCT ON": r"\bDISTINCT\s+ON\b",
+    "FILTER": r"\bFILTER\s*\(",
+    "RECURSIVE": r"\bRECURSIVE\b",
+    "regex": r"\bregexp_|\bSIMILAR TO\b|\brlike\b",
+    "hash": r"\bhash\s*\(",
+    "date_diff": r"\bdate_diff\b",
+    "lists": r"\blist_|\bunnest\b|\[",
+    "USING": r"\bUSING\s*\(",
+}
+"""What one of DuckDB, Spark and ClickHouse does not know, or takes for something else."""
+
+
+@each_model
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_models_keep_to_the_common_core(name: str, what: str) -> None:
+    assert not re.search(FORBIDDEN[what], body_of(name), re.IGNORECASE)
+
+
+def test_every_parameter_is_used() -> None:
+    used = "".join(body_of(name) for name in SQL)
+    used += "".join((models.FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in ("boots", "starts"))
+    for name in models.parameters():
+        assert name in used

@@ -40,6 +40,7 @@ def real(name: str, factory: pytest.TempPathFactory) -> Case:
         if not (folder / "case.json").exists():
             with making.in_this_process():
                 pipeline.ingest([LOGS / name], folder, jobs=2, patience=10)
+        if Case(folder).manifest.tables is None:
             build(folder)
     return Case(folder)
 

@@ -1,5 +1,5 @@
 -- One row for each account: a person, a computer or one of those that Windows brings.
--- Reads: account_names, host_names.
+-- Reads: account_names.
 -- NULL: what no record tells.
 --
 -- Columns:

@@ -7,7 +7,7 @@ Times are as logged, so that a life whose clock was set back may end before it s
 Reads: boot_evidence, logged, host_names.
 
 Columns:
-  boot_id BIGINT: Identity of the boot, from its first evidence
+  boot_id BIGINT: Identity of the boot, from its first evidence; no other row of any table has the same
   host_id BIGINT: The host
   host VARCHAR: Name of the host at that time
   boot_no INTEGER: 1 for the first life of the host that the logs tell of
@@ -31,12 +31,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from logontracks.models.starts import LATE_RECORDS, SYSTEM, Sign, Start, aligned, seconds, security_starts, system_starts
+from logontracks.models.starts import (
+    COLD,
+    LATE_RECORDS,
+    SYSTEM,
+    SYSTEM_STARTS,
+    Sign,
+    Start,
+    aligned,
+    seconds,
+    security_starts,
+    system_starts,
+)
 
 if TYPE_CHECKING:
     from logontracks.engines.duckdb import Connection
@@ -58,6 +70,7 @@ class Life:
     host: str | None = None
     first_uid: int | None = None
     last_uid: int | None = None
+    first_time: datetime | None = None
     last_time: datetime | None = None
     place_empty: bool = True  # the Security log has no record of it
 
@@ -134,7 +147,7 @@ def _assign_stops(own: list[Life], signs: list[Sign]) -> None:
     """Each stop to the life that it ends: its place tells. Only the kernel's last words may stand behind the first of
     the next life, which the event log service writes before it has them."""
     for sign in signs:
-        if sign.mark not in STOPS and sign.mark != "shutdown_asked":
+        if sign.mark not in STOPS and (sign.mark != "shutdown_asked" or _only_slept(sign, signs)):
             continue
         if sign.channel == SYSTEM:
             at = max(n for n, life in enumerate(own) if n == 0 or (life.system and life.system.seq <= sign.seq))
@@ -144,6 +157,13 @@ def _assign_stops(own: list[Life], signs: list[Sign]) -> None:
         else:
             at = max(n for n, life in enumerate(own) if n == 0 or (life.place is not None and life.place <= sign.seq))
         (own[at].stops if sign.mark in STOPS else own[at].asked).append(sign)
+
+
+def _only_slept(ask: Sign, signs: list[Sign]) -> bool:
+    """Whether the shutdown that was asked for was a fast startup's: the kernel went to sleep, and woke up."""
+    starts = (sign for sign in signs if sign.mark in SYSTEM_STARTS and sign.channel == ask.channel)
+    next_ = min((sign for sign in starts if sign.seq > ask.seq), key=lambda sign: sign.seq, default=None)
+    return next_ is not None and next_.mark == "boot_type" and next_.boot_type not in COLD
 
 
 def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> None:
@@ -162,9 +182,11 @@ def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> No
             for sign in life.stops or life.asked:
                 wait = seconds("boot_quiet_s" if sign.mark in STOPS else "shutdown_asked_s")
                 asked.append((host, life, sign, Ask(host, from_, until, sign.time + wait, sign.mark not in STOPS)))
-    for (host, life, sign, _), place in zip(asked, _first_after(connection, [ask for *_, ask in asked]), strict=True):
+    places = _first_after(connection, [ask for *_, ask in asked])
+    outlived = _outlived(connection, [(ask, place) for (*_, ask), place in zip(asked, places, strict=True)])
+    for (host, life, sign, _), place, ran_on in zip(asked, places, outlived, strict=True):
         own = lives[host]
-        if place is None or any(other.place == place for other in own):
+        if place is None or ran_on or any(other.place == place for other in own):
             continue
         behind = Life(place=place, stops=[s for s in life.stops if s.time > sign.time + seconds("boot_kin_s")])
         life.stops = [s for s in life.stops if s not in behind.stops]
@@ -197,6 +219,36 @@ def _first_after(connection: Connection, asks: list[Ask]) -> list[int | None]:
     return [found.get(n) for n in range(len(asks))]
 
 
+def _outlived(connection: Connection, cuts: list[tuple[Ask, int | None]]) -> list[bool]:
+    """Whether a session from before the place is used behind it: then the host that was asked to stop never did."""
+    asked = [(n, ask, place) for n, (ask, place) in enumerate(cuts) if ask.logons_only and place is not None]
+    if not asked:
+        return [False] * len(cuts)
+    table = pa.table(
+        {
+            "n": pa.array([n for n, *_ in asked], pa.int64()),
+            "host_id": pa.array([ask.host_id for _, ask, _ in asked], pa.int64()),
+            "after": pa.array([ask.after for _, ask, _ in asked], pa.int64()),
+            "place": pa.array([place for *_, place in asked], pa.int64()),
+            "until": pa.array([ask.until for _, ask, _ in asked], pa.int64()),
+        }
+    )
+    connection.register("cuts", table)
+    found = connection.execute("""
+        SELECT DISTINCT n FROM (
+            SELECT c.n, e.target_logon_id,
+                MAX(CASE WHEN e.seq < c.place AND e.mark = 'logon' THEN 1 ELSE 0 END) AS before,
+                MIN(CASE WHEN e.seq >= c.place AND e.mark = 'logon' THEN e.seq END) AS anew,
+                MIN(CASE WHEN e.seq >= c.place AND e.mark <> 'logon' THEN e.seq END) AS used
+            FROM cuts AS c
+            JOIN logged AS e ON e.host_id = c.host_id AND e.seq >= c.after AND e.seq < c.until
+            WHERE e.channel = 'Security' AND e.target_logon_id IS NOT NULL AND e.mark IS NOT NULL
+            GROUP BY c.n, e.target_logon_id) AS ids
+        WHERE before = 1 AND used IS NOT NULL AND (anew IS NULL OR used < anew)""").fetchall()
+    connection.unregister("cuts")
+    return [n in {n for (n,) in found} for n in range(len(cuts))]
+
+
 def _last_signs(connection: Connection, lives: dict[int, list[Life]]) -> None:
     """First and last record of each life: in the order of the Security log, and by time in the others where no clock
     was set so that times of two lives mix."""
@@ -214,7 +266,8 @@ def _last_signs(connection: Connection, lives: dict[int, list[Life]]) -> None:
             SELECT s.host_id, s.life, MIN(e.time) AS first_time, MAX(e.time) AS last_time FROM spans AS s
             JOIN logged AS e ON e.host_id = s.host_id AND e.time >= s.from_time AND e.time < s.until_time
             WHERE e.channel <> 'Security' GROUP BY s.host_id, s.life)
-        SELECT s.host_id, s.life, MIN(f.uid), MIN(l.uid), MIN(l.time), MIN(l.host), MIN(o.last_time), MIN(x.uid), MIN(x.host)
+        SELECT s.host_id, s.life, MIN(f.uid), MIN(f.time), MIN(l.uid), MIN(l.time), MIN(l.host), MIN(o.last_time),
+            MIN(x.uid), MIN(x.host)
         FROM spans AS s
         LEFT JOIN ends AS n ON n.host_id = s.host_id AND n.life = s.life
         LEFT JOIN logged AS f ON f.host_id = s.host_id AND f.seq = n.first_seq AND f.channel = 'Security'
@@ -223,9 +276,15 @@ def _last_signs(connection: Connection, lives: dict[int, list[Life]]) -> None:
         LEFT JOIN logged AS x ON x.host_id = s.host_id AND x.time = o.last_time AND x.channel <> 'Security'
         GROUP BY s.host_id, s.life""").fetchall()
     connection.unregister("spans")
-    for host, at, first_uid, uid, time, name, other_time, other_uid, other_name in rows:
+    for host, at, first_uid, first_time, uid, time, name, other_time, other_uid, other_name in rows:
         life = lives[host][at]
-        life.first_uid, life.last_uid, life.last_time, life.host = first_uid, uid, time, name
+        life.first_uid, life.first_time, life.last_uid, life.last_time, life.host = (
+            first_uid,
+            first_time,
+            uid,
+            time,
+            name,
+        )
         life.place_empty = uid is None
         if other_time is not None and (time is None or other_time > time):
             life.last_uid, life.last_time = other_uid, other_time
@@ -261,7 +320,7 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
         start = next((start for start in (life.security, life.system) if start), None)
         first_uid = start.uid if start else life.first_uid
         yield {
-            "boot_id": first_uid if first_uid is not None else life.stops[0].uid,
+            "boot_id": _identity(first_uid if first_uid is not None else life.stops[0].uid),
             "host_id": host_id,
             "host": life.host,
             "boot_no": number,
@@ -274,9 +333,13 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
         }
 
 
+def _identity(uid: int) -> int:
+    """Not the record's own number: a session may rest on the same record first."""
+    return int.from_bytes(blake2b(f"boot {uid}".encode(), digest_size=8).digest()) >> 3
+
+
 def _end(life: Life, next_: Life | None) -> dict[str, object]:
     """How a life ended."""
-    next_start = next_.start_time if next_ else None
     if life.stops:
         last = (life.stops[-1] if life.stops[-1].mark != "system_stop" else life.stops[0]).time
         stops = [sign for sign in life.stops if abs(last - sign.time) <= seconds("boot_kin_s")]
@@ -285,21 +348,27 @@ def _end(life: Life, next_: Life | None) -> dict[str, object]:
         marks = sorted({sign.mark for sign in (*stops, *life.asked)})
         return {"end_time": min(times), "last_stop_time": max(times), "end_kind": "shutdown", "end_certainty": "exact",
                 "ended_by": " ".join(marks), "end_uid": first.uid}  # fmt: skip
-    dirty = next_.system.dirty if next_ and next_.system else None
-    if next_ is None and not life.asked:
-        return {"end_kind": "running", "end_certainty": "unknown", "end_uid": life.last_uid}
     last_sign = life.last_time
+    ask = life.asked[-1] if life.asked else None
+    if ask and last_sign and last_sign - ask.time > seconds("shutdown_asked_s"):
+        ask = None  # nothing came of it
+    if next_ is None and ask is None:
+        return {"end_kind": "running", "end_certainty": "unknown", "end_uid": life.last_uid}
+    next_start = (next_.start_time or next_.first_time) if next_ else None
+    dirty = next_.system.dirty if next_ and next_.system else None
     if dirty and dirty.claim and (last_sign is None or dirty.claim > last_sign) and (
         next_start is None or dirty.claim <= next_start
     ):  # fmt: skip
         last_sign = dirty.claim
+    if ask and (last_sign is None or last_sign < ask.time):
+        last_sign = ask.time
     if last_sign and next_start and last_sign > next_start and last_sign - next_start <= seconds("boot_quiet_s"):
         last_sign = next_start  # the next life writes records before the one that tells of its start
     bound = next_start if next_start and last_sign and next_start >= last_sign else None
     kind, mark = ("crash", dirty.mark) if dirty else ("restart", None)
     uid = dirty.uid if dirty else life.last_uid
-    if life.asked and not dirty:
-        kind, mark, uid = "shutdown", "shutdown_asked", life.asked[-1].uid
+    if ask and not dirty:
+        kind, mark, uid = "shutdown", "shutdown_asked", ask.uid
     return {"end_time": last_sign, "end_time_min": last_sign, "end_time_max": bound, "end_kind": kind,
             "end_certainty": "bounded", "ended_by": mark or " ".join(next_.marks if next_ else ()) or None,
             "end_uid": uid}  # fmt: skip

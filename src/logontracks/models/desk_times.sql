@@ -1,7 +1,7 @@
 -- One row for each moment at which a desktop began or ceased to be used: locked, unlocked, connected, put to sleep.
 -- The Security log tells it by logon id; where it tells nothing of a host's connections, the log of terminal sessions
 -- does, by the terminal session. Sleep is the host's and goes for each desktop that is open.
--- Reads: logged, session_ids, boots, session_ends, spans, terminals.
+-- Reads: logged, session_ids, boots, session_ends, terminals.
 
 WITH marked AS (
     SELECT b.host_id AS host_id, b.boot_id AS boot_id, i.session_logon_id AS logon_id, e.time AS time, e.seq AS seq,

@@ -1,5 +1,5 @@
 -- One row for each record that a row of another table rests on.
--- Reads: sessions_told, sessions, folds, logons, session_ids, desk_times, boots, clock_steps, logged.
+-- Reads: sessions_told, folds, logons, session_ids, desk_times, boots, clock_steps.
 -- A session rests on each logon behind it (start, other half, unlock, return), on what says that it has privileges, on
 -- what ended it, on each change of its presence and on each clock that was set while it lasted.
 --

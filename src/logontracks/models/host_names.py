@@ -54,12 +54,22 @@ def work(connection: Connection) -> pa.Table:
     chains = hosts(stretches)
     written: dict[str, tuple[int, str]] = {}
     for each in stretches:
-        written[each.key] = min(written.get(each.key, (each.first_time, each.computer)), (each.first_time, each.computer))
-    names = [(key, written[key][1], _number(chain[0]), chain[-1], at) for chain in chains for at, key in enumerate(chain, 1)]
-    kinds = [("computer_key", pa.string()), ("computer", pa.string()), ("host_id", pa.int64()), ("host_key", pa.string()),
-             ("position", pa.int32())]
+        written[each.key] = min(
+            written.get(each.key, (each.first_time, each.computer)), (each.first_time, each.computer)
+        )
+    names = [
+        (key, written[key][1], _number(chain[0]), chain[-1], at) for chain in chains for at, key in enumerate(chain, 1)
+    ]
+    kinds = [
+        ("computer_key", pa.string()),
+        ("computer", pa.string()),
+        ("host_id", pa.int64()),
+        ("host_key", pa.string()),
+        ("position", pa.int32()),
+    ]
     return pa.Table.from_arrays(
-        [pa.array([row[at] for row in names], kind) for at, (_, kind) in enumerate(kinds)], names=[name for name, _ in kinds]
+        [pa.array([row[at] for row in names], kind) for at, (_, kind) in enumerate(kinds)],
+        names=[name for name, _ in kinds],
     )
 
 

@@ -2,7 +2,7 @@
 -- Hosts write locks (4800 to 4803) and connections (4778, 4779) only where Other Logon/Logoff Events are audited; the log
 -- of terminal sessions tells of connections as well. A session has rows when a record tells of it, or when its host is
 -- seen to audit such records, so that there being none means that it was active throughout.
--- Reads: desk_times, session_ends, sessions_told.
+-- Reads: desk_times, sessions_told.
 -- NULL: start_time where the logs begin in the stretch, end_time where they end in it, state where it is not known
 -- (before an unlock whose lock is not in the logs).
 --

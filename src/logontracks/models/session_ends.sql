@@ -1,9 +1,15 @@
 -- One row for each session after folding: what belongs to it, and how it ended.
--- Reads: spans, folds, boots, clock_steps, terminals, logged, extents, host_names.
+-- Reads: spans, folds, boots, terminals, logged, extents, host_names.
 -- seq is a place in the Security log; end_seq of an end that is not in that log is where its boot ends.
 
 WITH own AS (
-    SELECT s.*, f.homeless AS homeless
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.sid AS sid, s.name_key AS name_key,
+        s.logon_type AS logon_type, s.is_desktop AS is_desktop, s.start_seq AS start_seq, s.start_time AS start_time,
+        s.first_seq AS first_seq, s.first_time AS first_time, s.last_seq AS last_seq, s.last_time AS last_time,
+        s.last_uid AS last_uid, s.logoff_seq AS logoff_seq, s.logoff_time AS logoff_time, s.logoff_uid AS logoff_uid,
+        s.user_logoff_seq AS user_logoff_seq, s.user_logoff_time AS user_logoff_time,
+        s.user_logoff_uid AS user_logoff_uid, s.admin_uid AS admin_uid, s.reconnects AS reconnects,
+        s.shares AS shares, s.winrm AS winrm, f.homeless AS homeless
     FROM spans AS s
     LEFT JOIN folds AS f ON f.host_id = s.host_id AND f.boot_id = s.boot_id AND f.logon_id = s.logon_id
     WHERE f.logon_id IS NULL OR f.home_id = f.logon_id
@@ -93,8 +99,8 @@ told AS (
     LEFT JOIN terminal_ends AS t ON t.host_id = s.host_id AND t.boot_id = s.boot_id AND t.logon_id = s.logon_id
     LEFT JOIN cleared AS c ON c.host_id = s.host_id AND c.boot_id = s.boot_id AND c.logon_id = s.logon_id
 ),
-reasoned AS (
-    SELECT *,
+reasons AS (
+    SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id,
         CASE
             WHEN user_logoff_seq IS NOT NULL THEN 'user_logoff'
             WHEN logoff_seq IS NOT NULL THEN 'logoff'
@@ -110,43 +116,44 @@ reasoned AS (
     FROM told
 )
 SELECT
-    host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, start_seq AS start_seq, start_time AS start_time,
-    first_seq AS first_seq, last_seq AS last_seq, last_time AS last_time, last_uid AS last_uid,
-    admin_uid AS admin_uid, reconnects AS reconnects, shares AS shares, winrm AS winrm,
-    terminal_session AS terminal_session, seat_uid AS seat_uid, homeless AS homeless, is_desktop AS is_desktop,
-    stays AS stays, boot_start AS boot_start, reason AS end_reason,
+    t.host_id AS host_id, t.boot_id AS boot_id, t.logon_id AS logon_id, t.start_seq AS start_seq, t.start_time AS start_time,
+    t.first_seq AS first_seq, t.last_seq AS last_seq, t.last_time AS last_time, t.last_uid AS last_uid,
+    t.admin_uid AS admin_uid, t.reconnects AS reconnects, t.shares AS shares, t.winrm AS winrm,
+    t.terminal_session AS terminal_session, t.seat_uid AS seat_uid, t.homeless AS homeless, t.is_desktop AS is_desktop,
+    t.stays AS stays, t.boot_start AS boot_start, r.reason AS end_reason,
     CASE
-        WHEN reason IN ('user_logoff', 'logoff', 'terminal_logoff') THEN 'exact'
-        WHEN reason IN ('log_cleared', 'still_open') THEN 'unknown'
-        WHEN terminal_time IS NOT NULL THEN 'exact'
-        WHEN boot_certainty = 'exact' AND stays AND (after_stop = 0 OR last_time <= last_stop_time) THEN 'exact'
+        WHEN r.reason IN ('user_logoff', 'logoff', 'terminal_logoff') THEN 'exact'
+        WHEN r.reason IN ('log_cleared', 'still_open') THEN 'unknown'
+        WHEN t.terminal_time IS NOT NULL THEN 'exact'
+        WHEN t.boot_certainty = 'exact' AND t.stays AND (r.after_stop = 0 OR t.last_time <= t.last_stop_time) THEN 'exact'
         ELSE 'bounded' END AS end_certainty,
-    CASE reason
-        WHEN 'user_logoff' THEN user_logoff_time
-        WHEN 'logoff' THEN logoff_time
-        WHEN 'terminal_logoff' THEN terminal_time
+    CASE r.reason
+        WHEN 'user_logoff' THEN t.user_logoff_time
+        WHEN 'logoff' THEN t.logoff_time
+        WHEN 'terminal_logoff' THEN t.terminal_time
         WHEN 'log_cleared' THEN NULL
         WHEN 'still_open' THEN NULL
-        ELSE CASE WHEN terminal_time IS NOT NULL THEN terminal_time
-            WHEN after_stop = 1 THEN GREATEST(last_stop_time, last_time)
-            ELSE boot_end END
+        ELSE CASE WHEN t.terminal_time IS NOT NULL THEN t.terminal_time
+            WHEN r.after_stop = 1 THEN GREATEST(t.last_stop_time, t.last_time)
+            ELSE t.boot_end END
         END AS end_time,
     -- of an end that is bounded
-    CASE WHEN stays AND boot_certainty = 'bounded' THEN boot_end_min ELSE last_time END AS bound_min,
-    CASE WHEN after_stop = 1 THEN GREATEST(last_stop_time, last_time)
-        WHEN boot_certainty = 'exact' THEN boot_end
-        ELSE boot_end_max END AS bound_max,
-    CASE WHEN reason = 'user_logoff' AND logoff_seq IS NOT NULL THEN logoff_time END AS destroyed_time,
-    CASE WHEN reason = 'user_logoff' THEN logoff_uid END AS destroyed_uid,
-    CASE reason
-        WHEN 'user_logoff' THEN user_logoff_seq
-        WHEN 'logoff' THEN logoff_seq
-        ELSE boot_until END AS end_seq,
-    CASE reason
-        WHEN 'user_logoff' THEN user_logoff_uid
-        WHEN 'logoff' THEN logoff_uid
-        WHEN 'terminal_logoff' THEN terminal_uid
-        WHEN 'log_cleared' THEN clear_uid
-        WHEN 'still_open' THEN last_uid
-        ELSE COALESCE(terminal_uid, boot_uid) END AS end_uid
-FROM reasoned
+    CASE WHEN t.stays AND t.boot_certainty = 'bounded' THEN t.boot_end_min ELSE t.last_time END AS bound_min,
+    CASE WHEN r.after_stop = 1 THEN GREATEST(t.last_stop_time, t.last_time)
+        WHEN t.boot_certainty = 'exact' THEN t.boot_end
+        ELSE t.boot_end_max END AS bound_max,
+    CASE WHEN r.reason = 'user_logoff' AND t.logoff_seq IS NOT NULL THEN t.logoff_time END AS destroyed_time,
+    CASE WHEN r.reason = 'user_logoff' THEN t.logoff_uid END AS destroyed_uid,
+    CASE r.reason
+        WHEN 'user_logoff' THEN t.user_logoff_seq
+        WHEN 'logoff' THEN t.logoff_seq
+        ELSE t.boot_until END AS end_seq,
+    CASE r.reason
+        WHEN 'user_logoff' THEN t.user_logoff_uid
+        WHEN 'logoff' THEN t.logoff_uid
+        WHEN 'terminal_logoff' THEN t.terminal_uid
+        WHEN 'log_cleared' THEN t.clear_uid
+        WHEN 'still_open' THEN t.last_uid
+        ELSE COALESCE(t.terminal_uid, t.boot_uid) END AS end_uid
+FROM told AS t
+JOIN reasons AS r ON r.host_id = t.host_id AND r.boot_id = t.boot_id AND r.logon_id = t.logon_id

@@ -2,7 +2,7 @@
 -- (UAC) logon told as one, unlocks and reconnects folded into the session they came back to. Reserved logon ids (SYSTEM,
 -- LOCAL SERVICE ...) are no sessions.
 -- Times are as the host logged them: where its clock was set, an end may lie before its start; clock_step_s tells.
--- Reads: sessions_told, presence, desk_times, terminals.
+-- Reads: sessions_told, presence, desk_times, logon_types.
 -- NULL: what the logs do not tell. No end time is invented: see end_certainty.
 --
 -- Columns:

@@ -1,5 +1,5 @@
 -- One row for each session with all but its presence.
--- Reads: session_ends, spans, accounts, account_names, clock_steps.
+-- Reads: session_ends, spans, accounts, account_names, clock_steps, used_ids.
 
 WITH stepped AS (
     SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id, CAST(SUM(c.step_us) AS BIGINT) AS step_us,
@@ -9,18 +9,28 @@ WITH stepped AS (
         AND c.seq > COALESCE(e.start_seq, e.first_seq) AND c.seq <= e.end_seq
     GROUP BY e.host_id, e.boot_id, e.logon_id
 ),
-ends AS (
-    SELECT e.*, COALESCE(t.step_us, 0) AS step_us, l.last_time AS log_end,
+log_ends AS (
+    SELECT host_id AS host_id, boot_id AS boot_id, value_at_last(last_time, last_seq) AS last_time
+    FROM used_ids
+    GROUP BY host_id, boot_id
+),
+bounds AS (
+    SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id, COALESCE(t.step_us, 0) AS step_us,
         CASE WHEN e.end_certainty = 'bounded' THEN
             CASE WHEN micros(e.bound_min) > micros(e.end_time) THEN e.end_time ELSE e.bound_min END END AS end_time_min,
-        CASE WHEN e.end_certainty = 'bounded' THEN e.bound_max END AS end_time_max
+        CASE WHEN e.end_certainty = 'bounded' THEN e.bound_max END AS end_time_max,
+        CASE
+            WHEN e.end_certainty = 'exact' THEN e.end_time
+            WHEN e.end_certainty = 'bounded' AND micros(e.bound_min) > micros(e.end_time) THEN e.end_time
+            WHEN e.end_certainty = 'bounded' THEN e.bound_min
+            WHEN e.end_reason = 'still_open' AND e.stays THEN l.last_time
+            ELSE e.last_time END AS surely_until,
+        CASE
+            WHEN e.end_certainty = 'exact' THEN e.end_time
+            WHEN e.end_certainty = 'bounded' OR e.end_reason = 'log_cleared' THEN e.bound_max END AS at_most_until
     FROM session_ends AS e
     LEFT JOIN stepped AS t ON t.host_id = e.host_id AND t.boot_id = e.boot_id AND t.logon_id = e.logon_id
-    LEFT JOIN (
-        SELECT u.host_id AS host_id, u.boot_id AS boot_id, value_at_last(u.last_time, u.last_seq) AS last_time
-        FROM used_ids AS u
-        GROUP BY u.host_id, u.boot_id
-    ) AS l ON l.host_id = e.host_id AND l.boot_id = e.boot_id
+    LEFT JOIN log_ends AS l ON l.host_id = e.host_id AND l.boot_id = e.boot_id
 )
 SELECT
     COALESCE(s.start_uid, s.first_uid) AS session_id, s.host_id AS host_id, s.host AS host, e.boot_id AS boot_id,
@@ -28,24 +38,17 @@ SELECT
     COALESCE(a.account, CASE WHEN s.domain IS NULL THEN s.name ELSE CONCAT(s.domain, '\', s.name) END) AS account,
     s.domain AS domain, s.name AS name, COALESCE(s.sid, a.sid) AS sid, a.kind AS kind, s.logon_type AS logon_type,
     e.start_time AS start_time, CASE WHEN e.start_time IS NULL THEN 'unknown' ELSE 'exact' END AS start_certainty,
-    e.end_time AS end_time, e.end_time_min AS end_time_min, e.end_time_max AS end_time_max,
+    e.end_time AS end_time, o.end_time_min AS end_time_min, o.end_time_max AS end_time_max,
     e.end_reason AS end_reason, e.end_certainty AS end_certainty, e.destroyed_time AS destroyed_time,
     CASE WHEN e.end_certainty = 'exact' AND e.start_time IS NOT NULL
-        THEN GREATEST(micros(e.end_time) - micros(e.start_time) - e.step_us, 0) / 1000000.0 END AS duration_s,
-    GREATEST(
-        micros(CASE
-            WHEN e.end_certainty = 'exact' THEN e.end_time
-            WHEN e.end_certainty = 'bounded' THEN e.end_time_min
-            WHEN e.end_reason = 'still_open' AND e.stays THEN e.log_end
-            ELSE e.last_time END) - micros(COALESCE(e.start_time, s.first_time)) - e.step_us, 0) / 1000000.0
+        THEN GREATEST(micros(e.end_time) - micros(e.start_time) - o.step_us, 0) / 1000000.0 END AS duration_s,
+    GREATEST(micros(o.surely_until) - micros(COALESCE(e.start_time, s.first_time)) - o.step_us, 0) / 1000000.0
         AS duration_min_s,
-    CASE WHEN COALESCE(e.start_time, e.boot_start) IS NULL THEN NULL ELSE GREATEST(
-        micros(CASE
-            WHEN e.end_certainty = 'exact' THEN e.end_time
-            WHEN e.end_certainty = 'bounded' THEN e.end_time_max
-            WHEN e.end_reason = 'log_cleared' THEN e.bound_max
-            END) - micros(COALESCE(e.start_time, e.boot_start)) - e.step_us, 0) / 1000000.0 END AS duration_max_s,
-    e.step_us / 1000000.0 AS clock_step_s, e.reconnects AS reconnects,
+    -- GREATEST does not count what is NULL
+    CASE WHEN o.at_most_until IS NOT NULL AND COALESCE(e.start_time, e.boot_start) IS NOT NULL
+        THEN GREATEST(micros(o.at_most_until) - micros(COALESCE(e.start_time, e.boot_start)) - o.step_us, 0) / 1000000.0
+        END AS duration_max_s,
+    o.step_us / 1000000.0 AS clock_step_s, e.reconnects AS reconnects,
     CASE WHEN e.admin_uid IS NOT NULL THEN TRUE WHEN e.start_time IS NOT NULL THEN FALSE END AS admin,
     s.elevated AS elevated, s.auth_package AS auth_package, s.lm_package AS lm_package, s.key_length AS key_length,
     s.logon_process AS logon_process, s.process_name AS process_name, s.source_address AS source_address,
@@ -75,7 +78,8 @@ SELECT
     s.first_time AS first_time, e.last_time AS last_time, s.start_seq AS start_seq, e.end_seq AS end_seq,
     s.start_uid AS start_uid, s.first_uid AS first_uid, e.last_uid AS last_uid, e.end_uid AS end_uid,
     e.destroyed_uid AS destroyed_uid, e.admin_uid AS admin_uid, e.seat_uid AS seat_uid, e.homeless AS homeless
-FROM ends AS e
+FROM session_ends AS e
+JOIN bounds AS o ON o.host_id = e.host_id AND o.boot_id = e.boot_id AND o.logon_id = e.logon_id
 JOIN spans AS s ON s.host_id = e.host_id AND s.boot_id = e.boot_id AND s.logon_id = e.logon_id
 LEFT JOIN account_names AS n ON n.host_id = s.host_id AND n.name_key = s.name_key
     AND COALESCE(n.domain_key, '') = COALESCE(s.domain_key, '') AND COALESCE(n.sid_written, '') = COALESCE(s.sid, '')

@@ -74,7 +74,9 @@ def security_starts(signs: list[Sign]) -> list[Start]:
             continue
         in_one = any(hint.seq <= sign.seq_before and sign.seq <= hint.seq_last for hint in hints)
         told = next((start for start in starts if sign.seq_before < start.seq <= sign.seq), None)
-        late = next((s for s in starts if s.marks == ["hint"] and sign.seq < s.seq and not _between(starts, sign, s)), None)
+        late = next(
+            (s for s in starts if s.marks == ["hint"] and sign.seq < s.seq and not _between(starts, sign, s)), None
+        )
         if told:
             told.marks.append("ids_fell")
         elif late and not any(hint.seq <= sign.seq <= hint.seq_last for hint in hints):

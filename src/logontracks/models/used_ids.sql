@@ -17,6 +17,11 @@ SELECT
         AS user_logoff_uid,
     value_at_last(CASE WHEN u.mark = 'user_logoff' THEN u.time END, CASE WHEN u.mark = 'user_logoff' THEN u.seq END)
         AS user_logoff_time,
+    MIN(CASE WHEN u.mark = 'user_logoff' THEN u.seq END) AS first_user_logoff_seq,
+    value_at_first(CASE WHEN u.mark = 'user_logoff' THEN u.uid END, CASE WHEN u.mark = 'user_logoff' THEN u.seq END)
+        AS first_user_logoff_uid,
+    value_at_first(CASE WHEN u.mark = 'user_logoff' THEN u.time END, CASE WHEN u.mark = 'user_logoff' THEN u.seq END)
+        AS first_user_logoff_time,
     MAX(CASE WHEN u.desk = 1 THEN u.seq END) AS desk_seq,
     value_at_last(CASE WHEN u.desk = 1 THEN u.time END, CASE WHEN u.desk = 1 THEN u.seq END) AS desk_time,
     MIN(CASE WHEN u.mark = 'admin' THEN u.uid END) AS admin_uid,

@@ -1,0 +1,584 @@
+"""Scenarios: a few events as people write them, the rows they have to become, and the road between.
+
+tests/scenarios/README.md tells how a scenario is written. All scenarios share one case, as a case of one scenario
+takes a second and one of all of them few more: hosts, domains and SIDs carry the number of their scenario in it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import tomllib
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import pyarrow.parquet as pq
+import pytest
+
+from logontracks import catalogue, worker
+from logontracks.build import build
+from logontracks.case import Case, SourceEntry, writing
+from logontracks.catalogue import Keep
+from logontracks.merge import Staged, merge
+from logontracks.normalize import Normalizer, rules_of
+from logontracks.schema import Form
+from logontracks.simulate.evtx_writer import filetime
+from logontracks.sources.envelope import Extents, Head, Kind, Row, Run, Tail, head, tail, to_table
+
+FOLDER = Path(__file__).parent / "scenarios"
+MONDAY = datetime(2026, 10, 5)  # noqa: DTZ001 - UTC, as all times in a case
+TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "evidence")
+AUDIT_SUCCESS = 0x8020000000000000
+SECURITY = "Microsoft-Windows-Security-Auditing"
+
+ALIASES = {
+    "lsm": "Microsoft-Windows-TerminalServices-LocalSessionManager",
+    "rcm": "Microsoft-Windows-TerminalServices-RemoteConnectionManager",
+    "winlogon": "Microsoft-Windows-Winlogon",
+    "kernel-general": "Microsoft-Windows-Kernel-General",
+    "kernel-power": "Microsoft-Windows-Kernel-Power",
+    "kernel-boot": "Microsoft-Windows-Kernel-Boot",
+}
+LOGON_PROCESSES = {0: "-", 2: "User32 ", 3: "Kerberos", 4: "Advapi  ", 5: "Advapi  ", 7: "User32 ", 8: "Advapi  ",
+                   9: "seclogo", 10: "User32 ", 11: "User32 ", 12: "User32 ", 13: "User32 "}  # fmt: skip
+SIDS = {
+    r"nt authority\system": "S-1-5-18",
+    r"nt authority\local service": "S-1-5-19",
+    r"nt authority\network service": "S-1-5-20",
+    r"nt authority\anonymous logon": "S-1-5-7",
+}
+WINDOWS_OWN = {"nt authority": "", "window manager": "S-1-5-90-0-{}", "font driver host": "S-1-5-96-0-{}", "-": "",
+               "nt service": "S-1-5-80-{}", "iis apppool": "S-1-5-82-{}"}  # fmt: skip
+LOCALIZED = {Form.YES_NO: {"yes": "%%1842", "no": "%%1843"}}
+
+_TOKEN = re.compile(r'([\w#]+)=(?:"([^"]*)"|(\S*))|(\S+)')
+_TIME = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?([+-]\d+)?")
+_MARK = re.compile(r"~\d+~")
+
+
+class WrittenWrongError(Exception):
+    """A scenario that is not written as the README says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`tables`: the rows that are expected, one a line, by table."""
+
+    name: str
+    why: str
+    events: str
+    tables: dict[str, str]
+    number: int
+
+
+@cache
+def scenarios() -> tuple[Scenario, ...]:
+    found: list[Scenario] = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        for raw in tomllib.loads(path.read_text(encoding="utf-8"))["scenario"]:
+            name = f"{path.stem}/{raw.pop('name')}"
+            why, events = raw.pop("why"), raw.pop("events")
+            if wrong := raw.keys() - set(TABLES):
+                raise WrittenWrongError(f"{name}: what is {', '.join(wrong)}?")
+            if not raw:
+                raise WrittenWrongError(f"{name} expects nothing")
+            found.append(Scenario(name, why, events, raw, len(found)))
+    if len({each.name for each in found}) < len(found):
+        raise WrittenWrongError("two scenarios have one name")
+    return tuple(found)
+
+
+# Names that no other scenario has, and back
+
+
+class Own:
+    """Gives hosts, domains and SIDs of one scenario names that no other has. ~12~ in them is its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def host(self, name: str) -> str:
+        """The number stands in the first label, so that short and full names stay those of one host."""
+        label, dot, rest = name.partition(".")
+        return f"{label}~{self.number}~{dot}{rest}"
+
+    def domain(self, name: str) -> str:
+        return name if name.lower() in WINDOWS_OWN or not name else self.host(name)
+
+    def sid(self, sid: str) -> str:
+        return re.sub(r"^S-1-5-21-", f"S-1-5-21-{900000 + self.number}", sid)
+
+    def plain(self, text: str) -> str:
+        """A value of a table as the scenario writes it."""
+        return _MARK.sub("", re.sub(r"S-1-5-21-9\d{5}", "S-1-5-21-", text))
+
+
+def account(own: Own, user: str, sid: str | None) -> tuple[str, str, str | None]:
+    """Domain, name and SID of DOMAIN\\name. A SID that is not written follows from the two; `-` is none."""
+    domain, _, name = user.rpartition("\\")
+    if sid == "-":
+        return own.domain(domain), name, None
+    if sid is None:
+        key = domain.lower()
+        sid = SIDS.get(user.lower()) or WINDOWS_OWN.get(key, "").format(re.sub(r"\D", "", name) or "7")
+        if not sid:
+            # spellings of a domain (LARCH, larch.example) share the SID before the last number
+            of_domain = int(hashlib.sha256(key.partition(".")[0].encode()).hexdigest()[:6], 16)
+            of_name = int(hashlib.sha256(name.lower().encode()).hexdigest()[:4], 16)
+            sid = f"S-1-5-21-1-{of_domain}-7-{1000 + of_name}"
+    return own.domain(domain), name, own.sid(sid)
+
+
+# Events
+
+
+class Log(NamedTuple):
+    """A log file: of a host unless the scenario says log=..., and of one channel."""
+
+    scenario: int
+    name: str
+    channel: str
+
+
+@dataclass(slots=True)
+class Record:
+    log: Log
+    host: str
+    kind: Kind
+    provider: str
+    version: int
+    record_id: int | None
+    time: datetime
+    activity_id: str | None = None
+    record_sid: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def kind_of(text: str) -> tuple[str, int]:
+    """Provider and event id of `4624`, `System:12` or `LSM:21`."""
+    prefix, _, number = text.rpartition(":")
+    if not number.isdigit():
+        raise WrittenWrongError(f"{text!r} is no event")
+    marked = {(row["provider"], int(row["event_id"])) for row in catalogue.table("marks")}
+    every = {(event.provider, event.event_id) for event in catalogue.events().values()}
+    of_id = {each for each in every if each[1] == int(number)}
+    wanted = ALIASES.get(prefix.lower(), prefix).lower()
+    if prefix:
+        of_id = {e for e in of_id if wanted in (e[0].lower(), catalogue.events()[e[0].lower(), e[1]].channel.lower())}
+    if len(of_id) > 1:
+        of_id = {each for each in of_id if each in marked} or of_id
+    if not prefix and any(each[0] == SECURITY for each in of_id):
+        of_id = {(SECURITY, int(number))}
+    if len(of_id) != 1:
+        named = ", ".join(sorted(provider for provider, _ in of_id)) or "none"
+        raise WrittenWrongError(f"{text!r}: providers with such an event: {named}; write one before a colon")
+    return of_id.pop()
+
+
+def moment(text: str, day: datetime) -> datetime:
+    """10:00:00, 10:00:00.25 or 08:00:00+1 (the next day)."""
+    match = _TIME.fullmatch(text)
+    if not match:
+        raise WrittenWrongError(f"{text!r} is no time")
+    hours, minutes, seconds, part, days = match.groups()
+    micros = int((part or "0").ljust(6, "0"))
+    return day + timedelta(
+        days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=int(seconds), microseconds=micros
+    )
+
+
+def clock(time: datetime | None, day: datetime) -> str:
+    """The other way round."""
+    if time is None:
+        return "-"
+    days = (time - day).days
+    text = time.strftime("%H:%M:%S") + (f".{time.microsecond:06}".rstrip("0") if time.microsecond else "")
+    return text + (f"{days:+}" if days else "")
+
+
+def written(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds") + "0Z"
+
+
+def records(scenario: Scenario, day: datetime) -> Iterator[Record]:
+    """The records that a scenario writes down. Ids count on in each log from the last one."""
+    own = Own(scenario.number)
+    ids: dict[Log, int] = {}
+    known: dict[tuple[str, int], dict[str, str]] = {}  # who a logon id is of: later records need not repeat it
+    for line in scenario.events.strip().splitlines():
+        if not line.strip() or line.strip().startswith("#"):
+            continue
+        try:
+            yield _record(scenario, own, day, line, ids, known)
+        except (WrittenWrongError, ValueError, KeyError) as error:
+            raise WrittenWrongError(f"{scenario.name}: {line.strip()!r}: {error}") from error
+
+
+def _record(  # noqa: PLR0917 - all of them are the line's surroundings
+    scenario: Scenario, own: Own, day: datetime, line: str, ids: dict[Log, int], known: dict[Any, dict[str, str]]
+) -> Record:
+    words, values = words_of(line)
+    if len(words) != 3:
+        raise WrittenWrongError("a line is: time host event field=value ...")
+    provider, event_id = kind_of(words[2])
+    event = catalogue.events()[provider.lower(), event_id]
+    channel = values.pop("channel", event.channel)
+    log = Log(scenario.number, values.pop("log", words[1]).lower(), channel)
+    record_id: int | None = ids.get(log, 0) + 1
+    if "record_id" in values:
+        text = values.pop("record_id")
+        record_id = None if text == "-" else int(text)
+    ids[log] = record_id or 0
+    versions = [v for p, e, v in catalogue.fields() if (p, e) == (provider.lower(), event_id)]
+    default = 2 if event_id == 4624 else max(versions, default=0)
+    found = Record(
+        log, own.host(words[1]), Kind(provider.lower(), event_id), provider, int(values.pop("version", default)),
+        record_id, moment(words[0], day),
+    )  # fmt: skip
+    if "boot" in values:
+        tail_bytes = struct.pack("<Q", filetime(moment(values.pop("boot"), day).replace(tzinfo=UTC)))
+        found.activity_id = "{" + str(uuid.UUID(bytes=bytes(8) + tail_bytes)) + "}"
+    if "activity" in values:
+        number = hashlib.sha256(f"{scenario.number} {values.pop('activity')}".encode()).digest()[:6].hex()
+        found.activity_id = f"{{f4200000-0000-0000-0000-{number}}}"
+    if "record_sid" in values:
+        found.record_sid = own.sid(values.pop("record_sid"))
+    _fill(found, own, day, _with_defaults(words[1], found, values, known))
+    return found
+
+
+def words_of(line: str) -> tuple[list[str], dict[str, str]]:
+    words: list[str] = []
+    values: dict[str, str] = {}
+    for key, quoted, bare, word in _TOKEN.findall(line.strip()):
+        if key:
+            values[key] = quoted or bare
+        else:
+            words.append(word)
+    return words, values
+
+
+def _with_defaults(
+    host: str, found: Record, values: dict[str, str], known: dict[Any, dict[str, str]]
+) -> dict[str, str]:
+    columns = {rule.column for rule in fields_of(found.kind)}
+    values = dict(values)
+    if found.kind == (SECURITY.lower(), 4624):
+        values.setdefault("logon_type", "2")
+        values.setdefault("user", r"LARCH\anna")
+        values.setdefault("logon_process", LOGON_PROCESSES[int(values["logon_type"])])
+        values.setdefault("auth_package", "Negotiate")
+        if "linked" in values:
+            values["target_linked_logon_id"] = values.pop("linked")
+        if values.get("logon_id", "0") != "0":
+            keys = ("user", "sid", "logon_type")
+            known[host.lower(), int(values["logon_id"], 0)] = {k: values[k] for k in keys if k in values}
+    elif "logon_id" in values:
+        of_id = known.get((host.lower(), int(values["logon_id"], 0)), {"user": r"LARCH\anna"})
+        for key in ("user", "sid") + (("logon_type",) if "logon_type" in columns else ()):
+            if key in of_id and not (key == "sid" and "user" in values):
+                values.setdefault(key, of_id[key])
+    if "logon_id" in values:
+        where = "target_logon_id" if "target_logon_id" in columns else "subject_logon_id"
+        values[where] = values.pop("logon_id")
+    return values
+
+
+@cache
+def fields_of(kind: Kind) -> tuple[Any, ...]:
+    return rules_of(kind)
+
+
+def _fill(found: Record, own: Own, day: datetime, values: dict[str, str]) -> None:
+    """Columns to the fields that they are read from."""
+    rules = fields_of(found.kind)
+    user, sid = values.pop("user", None), values.pop("sid", None)
+    if user is not None:
+        domain, name, sid = account(own, user, sid)
+        columns = {rule.column for rule in rules}
+        side = "target" if "target_name" in columns or "target_sid" in columns else "subject"
+        for column, value in ((f"{side}_domain", domain), (f"{side}_name", name), (f"{side}_sid", sid)):
+            if column in columns and value is not None:
+                values.setdefault(column, value)
+    elif sid is not None:
+        values["target_sid"] = own.sid(sid)
+    names = {rule.field for rule in rules}
+    unnamed: dict[int, str] = {}
+    for key, value in values.items():
+        if key in names:
+            found.data[key] = value
+            continue
+        rule = next((rule for rule in rules if rule.column == key), None)
+        if rule is None:
+            raise WrittenWrongError(
+                f"this event fills no column {key}; it has {', '.join(sorted({r.column for r in rules}))}"
+            )
+        text = value
+        if rule.form is Form.TIME:
+            text = written(moment(value, day))
+        elif rule.form is Form.UNEXPECTED_STOP:
+            at = moment(value, day)
+            parts = (at.year, at.month, 0, at.day, at.hour, at.minute, at.second, at.microsecond // 1000)
+            text = struct.pack("<16H", *parts, *parts).hex()
+        elif rule.form in LOCALIZED:
+            text = LOCALIZED[rule.form].get(value, value)
+        elif rule.form is Form.ACCOUNT_DOMAIN:
+            text = value + "\\" + values.get(key.replace("domain", "name"), "")
+        elif rule.form is Form.ACCOUNT_NAME:
+            domain = values.get(key.replace("name", "domain"), "")
+            text = f"{domain}\\{value}" if domain else value
+        elif key in {"old_name", "new_name"} and found.kind.event_id == 6011:
+            text = own.host(value)
+        if rule.field.startswith("#"):
+            unnamed[int(rule.field[1:])] = text
+        else:
+            found.data[rule.field] = text
+    if unnamed:
+        found.data["Data"] = [unnamed.get(at, "") for at in range(1, max(unnamed) + 1)]
+
+
+# The road: envelopes, normalize, merge, build
+
+
+def is_kept(record: Record) -> bool:
+    keep = catalogue.keep(record.provider, record.kind.event_id)
+    ids = {record.data.get(name) for name in ("SubjectLogonId", "TargetLogonId", "LogonID")} - {None}
+    return keep is Keep.LOGON or (
+        keep is Keep.ACTIVITY and any(int(each, 0) not in catalogue.reserved_logon_ids() for each in ids)
+    )
+
+
+def make_case(folder: Path, chosen: Iterable[Scenario], day: datetime = MONDAY, batches: int = 1) -> Case:
+    """A case of what the scenarios write down, in so many ingests."""
+    logs: dict[Log, list[Record]] = defaultdict(list)
+    for scenario in chosen:
+        for record in records(scenario, day):
+            logs[record.log].append(record)
+    normalizer = Normalizer()
+    names = list(logs)
+    for batch in range(batches):
+        _ingest(folder, normalizer, {log: logs[log] for log in names[batch::batches]}, day)
+    build(folder)
+    return Case(folder)
+
+
+def _ingest(folder: Path, normalizer: Normalizer, logs: dict[Log, list[Record]], day: datetime) -> None:
+    heads: dict[Head, int] = {}
+    tails: dict[Tail, int] = {}
+    rows: dict[Kind, list[Row]] = defaultdict(list)
+    extents: dict[int, Extents] = {}
+    sources: list[SourceEntry] = []
+    for source, (log, found) in enumerate(logs.items()):
+        sha256 = hashlib.sha256(repr((log, day)).encode()).hexdigest()
+        sources.append(
+            SourceEntry(sha256, f"{log.scenario}/{log.name}/{log.channel}", 1, "evtx", len(found), activity=True)
+        )
+        extents[source] = _extents(found)
+        for position, record in enumerate(found):
+            if not is_kept(record):
+                continue
+            of_kind = head(record.provider, record.kind.event_id, record.version, AUDIT_SUCCESS)
+            of_log = tail(log.channel, record.host, record.record_sid)
+            time = written(record.time)
+            data = json.dumps(record.data) if record.data else None
+            rows[record.kind].append(
+                (source, position, heads.setdefault(of_kind, len(heads)), tails.setdefault(of_log, len(tails)),
+                 record.record_id, time, time, record.activity_id, data)
+            )  # fmt: skip
+    tables = [(kind, to_table(part, list(heads), list(tails))) for kind, part in rows.items()]
+    staged, bad = normalizer.rows(tables)
+    assert not bad
+    with writing(folder) as writer:
+        pq.write_table(staged.unify_dictionaries(), writer.staging / "events-0.parquet")
+        worker._write_extents(writer.staging, 0, extents)
+        parts = {name: [writer.staging / f"{name}-0.parquet"] for name in ("events", "runs", "counts")}
+        shas = {number: (entry.sha256, entry.form) for number, entry in enumerate(sources)}
+        merged = merge(writer, Staged(parts["events"], parts["runs"], parts["counts"], shas), without=set(), jobs=2)
+        manifest = writer.manifest
+        writer.commit(
+            replace(
+                manifest,
+                sources=(*manifest.sources, *sources),
+                events=tuple(f for f in manifest.events if f.path not in merged.replaced) + tuple(merged.events),
+                extents=tuple(merged.extents),
+                event_counts=tuple(merged.event_counts),
+            )
+        )
+
+
+def _extents(found: list[Record]) -> Extents:
+    """Runs of record ids of a log, and what is in it: also of records that are not kept."""
+    extents = Extents()
+    for record in found:
+        last = extents.runs[-1] if extents.runs else None
+        time = written(record.time)
+        going_on = (
+            last is not None
+            and (last.computer, last.channel) == (record.host, record.log.channel)
+            and (record.record_id is None if last.last_id is None else record.record_id == last.last_id + 1)
+        )
+        if last is None or not going_on:
+            run = Run(record.host, record.log.channel, record.record_id, record.record_id, 1, time, time)
+            extents.runs.append(run)
+        else:
+            last.last_id = record.record_id
+            last.records += 1
+            last.first_time, last.last_time = min(last.first_time, time), max(last.last_time, time)
+        key = (record.host, record.log.channel, record.provider, record.kind.event_id, time[:10])
+        counts = extents.counts[key]
+        counts[0] += 1
+        counts[1] += is_kept(record)
+    return extents
+
+
+def shared_case(factory: pytest.TempPathFactory, name: str = "scenarios", **options: Any) -> Case:
+    """The case of all scenarios. All workers of a test run share it, to read."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder = root / name
+    with filelock.FileLock(f"{folder}.lock"):
+        if not (folder / "case.json").exists() or Case(folder).manifest.tables is None:
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            make_case(folder, scenarios(), **options)
+    return Case(folder)
+
+
+# Rows as scenarios write them
+
+
+QUERIES = {
+    "sessions": "SELECT * FROM sessions",
+    "boots": "SELECT * FROM boots",
+    "hosts": "SELECT * FROM hosts",
+    "accounts": """SELECT a.*, n.host_id AS of_host FROM accounts AS a
+        JOIN (SELECT DISTINCT account_id, host_id FROM account_names) AS n ON n.account_id = a.account_id
+        WHERE a.kind IN ('person', 'computer')""",
+    "presence": """SELECT p.*, s.logon_id FROM presence AS p JOIN sessions AS s ON s.session_id = p.session_id
+        WHERE s.host_id = p.host_id""",
+    "evidence": """SELECT v.role, s.host_id, s.host, s.logon_id, e.event_id, e.time FROM evidence AS v
+        JOIN sessions AS s ON s.session_id = v.row_id JOIN events AS e ON e.uid = v.uid""",
+}
+HOST_COLUMN = {"accounts": "of_host"}
+
+
+class Told:
+    """The tables of a case, cut into those of each scenario."""
+
+    def __init__(self, case: Case, day: datetime = MONDAY) -> None:
+        self.day = day
+        connection = case.connect()
+        hosts = connection.execute("SELECT DISTINCT host_id, computer FROM host_names").fetchall()
+        of_host = {host_id: int(re.search(r"~(\d+)~", name)[1]) for host_id, name in hosts}  # type: ignore[index]
+        self.rows: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+        for table, query in QUERIES.items():
+            answer = connection.execute(query)
+            names = [column[0] for column in answer.description or ()]
+            for row in answer.fetchall():
+                values = dict(zip(names, row, strict=True))
+                self.rows[table, of_host[values[HOST_COLUMN.get(table, "host_id")]]].append(values)
+        connection.close()
+
+    def compare(self, scenario: Scenario, table: str) -> tuple[list[str], list[str]]:
+        """Lines as found and as expected, in one order. A found line has the columns of its expected one."""
+        own = Own(scenario.number)
+        expected = [line.split("#")[0].rstrip() if " #" in line else line.strip()
+                    for line in scenario.tables[table].strip().splitlines()]  # fmt: skip
+        wanted = [_normal(line) for line in expected if line.strip() and not line.strip().startswith("#")]
+        asked = [(words_of(line)[0], list(words_of(line)[1])) for line in wanted]
+        every = sorted({key for _, columns in asked for key in columns}) if table != "sessions" else []
+        rows = self.rows[table, scenario.number]
+        if table == "accounts":
+            rows = list({row["account_id"]: row for row in rows}.values())
+        found = []
+        for row in rows:
+            words = [own.plain(word) for word in SHOWN[table](row, self.day)]
+            # the columns of the line that is meant: the same one, else the one that begins alike
+            alike = [(n, columns) for line, columns in asked for n in (4, 3, 2, 1) if line[:n] == words[:n]]
+            columns = max(alike, key=lambda each: each[0], default=(0, every))[1]
+            more = [f"{column}={self._value(own, row[column])}" for column in columns]
+            found.append(_normal(" ".join([*map(_quoted, words), *more])))
+        return sorted(found), sorted(wanted)
+
+    def _value(self, own: Own, value: Any) -> str:
+        if isinstance(value, datetime):
+            return clock(value, self.day)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, float):
+            return f"{value:.6f}".rstrip("0").rstrip(".")
+        return "-" if value is None else _quoted(own.plain(str(value)))
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
+
+
+def _normal(line: str) -> str:
+    """One spelling of a line: single blanks; ids of columns as written in the head of the line."""
+    found = []
+    for key, quoted, bare, word in _TOKEN.findall(line.replace('"', "\x00").replace("\x00", '"')):
+        value = quoted or bare
+        if key == "linked_logon_id" and value.isdigit():
+            value = hex(int(value))
+        found.append(f"{key}={_quoted(value)}" if key else word)
+    return " ".join(found)
+
+
+def _end(end: datetime | None, least: datetime | None, most: datetime | None, certainty: str, day: datetime) -> str:
+    """10:00:00 is exact; 10:00:00..11:00:00 bounded, with a third between where the end is not the first; - unknown."""
+    if certainty != "bounded":
+        assert least is None
+        return clock(end, day)
+    times = [least, most] if least == end else [least, end, most]
+    return "..".join(clock(time, day) for time in times)
+
+
+def _session(row: dict[str, Any], day: datetime) -> list[str]:
+    assert (row["start_time"] is None) == (row["start_certainty"] == "unknown")
+    assert (row["end_time"] is None) == (row["end_certainty"] == "unknown")
+    end = _end(row["end_time"], row["end_time_min"], row["end_time_max"], row["end_certainty"], day)
+    return [row["host"], hex(row["logon_id"]), clock(row["start_time"], day), end, row["end_reason"]]
+
+
+def _boot(row: dict[str, Any], day: datetime) -> list[str]:
+    assert row["end_certainty"] != "bounded" or row["end_time_min"] == row["end_time"]
+    end = _end(row["end_time"], row["end_time_min"], row["end_time_max"], row["end_certainty"], day)
+    return [row["host"], clock(row["start_time"], day), end, row["end_kind"]]
+
+
+def _host(row: dict[str, Any], _: datetime) -> list[str]:
+    return [row["host"]]
+
+
+def _account(row: dict[str, Any], _: datetime) -> list[str]:
+    return [row["account"]]
+
+
+def _presence(row: dict[str, Any], day: datetime) -> list[str]:
+    times = clock(row["start_time"], day), clock(row["end_time"], day)
+    return [row["host"], hex(row["logon_id"]), *times, row["state"] or "-"]
+
+
+def _evidence(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], hex(row["logon_id"]), row["role"], str(row["event_id"]), clock(row["time"], day)]
+
+
+SHOWN = {
+    "sessions": _session,
+    "boots": _boot,
+    "hosts": _host,
+    "accounts": _account,
+    "presence": _presence,
+    "evidence": _evidence,
+}
+"""The words that are always shown."""

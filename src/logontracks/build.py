@@ -33,7 +33,7 @@ def is_current(case: Case) -> bool:
 def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> None:
     """Work out all tables, and make them part of the case."""
     tables = Tables(writer.manifest.state, models.version())
-    connection = Case(writer.folder).connect(memory=memory, spill=writer.staging / "spill")
+    connection = Case(writer.folder).connect(worked_out=False, memory=memory, spill=writer.staging / "spill")
     files = []
     try:
         give_core(connection)

@@ -182,12 +182,13 @@ class Case:
         """
         return self._again(lambda: work(self._connect()))
 
-    def connect(self, **settings: Any) -> Connection:
+    def connect(self, *, worked_out: bool = True, **settings: Any) -> Connection:
         """A database with a view for each table of the case, and `sources`. While others write, use `read`.
 
-        `settings` are those of `logontracks.engines.duckdb.connect`.
+        `worked_out`: with the tables that were worked out from the events. `settings` are those of
+        `logontracks.engines.duckdb.connect`.
         """
-        return self._again(lambda: self._connect(**settings))
+        return self._again(lambda: self._connect(worked_out=worked_out, **settings))
 
     def _again(self, work: Callable[[], _T]) -> _T:
         for _ in range(READ_ATTEMPTS):
@@ -202,12 +203,12 @@ class Case:
                 self.manifest = current
         raise CaseError(f"the case in {self.folder} is written to faster than it can be read", "try again later")
 
-    def _connect(self, **settings: Any) -> Connection:
+    def _connect(self, *, worked_out: bool = True, **settings: Any) -> Connection:
         connection = connect(**settings)
         for name, columns in TABLES.items():
             listed = getattr(self.manifest, name)
             connection.execute(f"CREATE VIEW {name} AS {_select(columns, [self.folder / f.path for f in listed])}")
-        for file in self.manifest.tables.files if self.manifest.tables else ():
+        for file in self.manifest.tables.files if worked_out and self.manifest.tables else ():
             path = self.folder / file.path
             connection.execute(f"CREATE VIEW {path.stem} AS SELECT * FROM read_parquet({files([path])})")
         sources = pa.Table.from_pylist([asdict(entry) for entry in self.manifest.sources], schema=_SOURCES)

@@ -47,6 +47,12 @@ MODELS = (
     "desk_times",
     "presence",
     "sessions",
+    "account_lookup",
+    "controllers",
+    "authentications",
+    "attempts",
+    "failed_attempts",
+    "failures",
     "evidence",
     "hosts",
 )
@@ -106,16 +112,17 @@ def _columns(head: str) -> tuple[Column, ...]:
     return tuple(found)
 
 
-_DESK_MARKS = "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'"
-
-
 @cache
 def parameters() -> Mapping[str, str]:
-    """What SQL gets by name: windows and thresholds as data/parameters.csv has them, and the reserved logon ids."""
-    reserved = ", ".join(map(str, sorted(catalogue.reserved_logon_ids())))
+    """What SQL gets by name: windows and thresholds as data/parameters.csv has them, and lists made from other facts."""
+    options = (row for row in catalogue.table("ticket_options") if row["name"] not in {"unused", "reserved"})
     return {
-        "reserved_logon_ids": reserved,
-        "desk_marks": _DESK_MARKS,
+        "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),
+        "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
+        "ticket_option_words": ", ".join(
+            f"CASE WHEN has_bit(e.ticket_options, {int(row['mask'], 16)}) THEN '{row['name']} ' ELSE '' END"
+            for row in options
+        ),
         **{row["name"]: row["value"] for row in catalogue.table("parameters")},
     }
 
@@ -137,6 +144,10 @@ FACTS: Mapping[str, Mapping[str, str]] = {
     "marks": {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"},
     "logon_types": {"code": "INTEGER", "symbol": "VARCHAR"},
     "windows_builds": {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"},
+    "kerberos_codes": {"code": "BIGINT", "meaning": "VARCHAR", "windows_reason": "VARCHAR"},
+    "status_codes": {"code": "BIGINT", "reason": "VARCHAR", "meaning": "VARCHAR", "noise": "VARCHAR"},
+    "encryption_types": {"code": "BIGINT", "symbol": "VARCHAR", "weak": "VARCHAR"},
+    "preauth_types": {"code": "BIGINT", "symbol": "VARCHAR", "meaning": "VARCHAR"},
 }
 """Tables of facts that models read, with the columns they need."""
 
@@ -144,10 +155,17 @@ FACTS: Mapping[str, Mapping[str, str]] = {
 def give_facts(connection: Connection) -> None:
     """Make the tables of FACTS on a connection."""
     for name, columns in FACTS.items():
-        rows = [[row[column] or None for column in columns] for row in catalogue.table(name)]
+        rows = [[_fact(row[column], kind) for column, kind in columns.items()] for row in catalogue.table(name)]
         names = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         connection.execute(f"CREATE TABLE {name} ({names})")
         connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
+
+
+def _fact(text: str, kind: str) -> str | int | None:
+    """A cell as a value: hex becomes a number, empty and a lone `-` nothing."""
+    if text in {"", "-"}:
+        return None
+    return int(text, 0) if kind in {"INTEGER", "BIGINT"} else text
 
 
 def make(name: str, connection: Connection) -> None:

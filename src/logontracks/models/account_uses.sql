@@ -15,7 +15,8 @@ FROM (
         MAX(user_principal_name) AS upn
     FROM logged
     WHERE target_name IS NOT NULL AND mark IS NOT NULL AND mark <> 'rename'
-        AND (target_sid IS NOT NULL OR mark IN ('logon', 'reconnect', 'disconnect'))
+        AND (target_sid IS NOT NULL OR mark IN ('logon', 'reconnect', 'disconnect')
+            OR (mark IN ('service_ticket', 'renewal') AND COALESCE(status, 0) = 0))
     GROUP BY host_id, target_sid, target_name, target_name_key, target_domain, target_domain_key
     UNION ALL
     SELECT host_id AS host_id, target_sid AS sid, target_name AS name, target_name_key AS name_key,
@@ -23,7 +24,8 @@ FROM (
         CAST(NULL AS VARCHAR) AS upn
     FROM logged
     WHERE target_name IS NOT NULL AND mark IS NOT NULL AND mark <> 'rename'
-        AND (target_sid IS NOT NULL OR mark IN ('logon', 'reconnect', 'disconnect'))
+        AND (target_sid IS NOT NULL OR mark IN ('logon', 'reconnect', 'disconnect')
+            OR (mark IN ('service_ticket', 'renewal') AND COALESCE(status, 0) = 0))
     GROUP BY host_id, target_sid, target_name, target_name_key, target_domain, target_domain_key
     UNION ALL
     SELECT host_id AS host_id, subject_sid AS sid, subject_name AS name, subject_name_key AS name_key,

@@ -1,13 +1,14 @@
 -- One row for each record that a row of another table rests on.
--- Reads: sessions_told, folds, logons, session_ids, desk_times, boots, clock_steps.
+-- Reads: sessions_told, folds, logons, session_ids, desk_times, boots, clock_steps, attempts,
+-- failed_attempts.
 -- A session rests on each logon behind it (start, other half, unlock, return), on what says that it has privileges, on
 -- what ended it, on each change of its presence and on each clock that was set while it lasted.
 --
 -- Columns:
---   row_id BIGINT: Row that rests on the record: a session_id or boot_id
+--   row_id BIGINT: Row that rests on the record: a session_id, boot_id or failure_id
 --   uid BIGINT: Record, as `events` has it
 --   role VARCHAR: start, other_half, unlock, return, first_seen, admin, end, destroyed, last_seen,
---     presence, terminal, clock_step
+--     presence, terminal, clock_step; of a failure host, kerberos, ntlm
 
 WITH heads AS (
     SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, session_id AS session_id
@@ -58,3 +59,7 @@ UNION ALL
 SELECT boot_id AS row_id, end_uid AS uid, CASE WHEN end_kind = 'running' THEN 'last_seen' ELSE 'end' END AS role
 FROM boots
 WHERE end_uid IS NOT NULL
+UNION ALL
+SELECT f.failure_id AS row_id, a.uid AS uid, a.layer AS role
+FROM attempts AS a
+JOIN failed_attempts AS f ON f.attempt_id = a.attempt_id

@@ -145,6 +145,32 @@ def code(table: str, value: str | int) -> str | None:
     return _meanings(table).get(_spelling(value))
 
 
+def meanings(value: str) -> tuple[tuple[str, str, str, str, str, str], ...]:
+    """All that the tables know of a code in any spelling: table, code as the table has it, name, meaning, more, source.
+
+    A code that is written as hex is no decimal and no %% text, and the other way round.
+    """
+    found = []
+    for name in sorted(_code_tables()):
+        rows = table(name)
+        key = next(iter(rows[0]))
+        for row in rows:
+            if _spelling(row[key]) == _spelling(value) and _same_kind(row[key], value):
+                rest = (column for column in ("windows_reason", "note", "decimal") if row.get(column))
+                more = "; ".join(row[column] for column in rest if column != "decimal")
+                called = row.get("symbol") or row.get("name") or row.get("reason") or ""
+                found.append((name, row[key], called, row["meaning"], more, row.get("source", "")))
+    return tuple(found)
+
+
+def _same_kind(own: str, asked: str) -> bool:
+    """0x12 in a log is no logon type 18, and %%2313 is nothing but a text. A decimal may be any."""
+    text = asked.strip().lower()
+    if text.startswith("%%"):
+        return own.startswith("%%")
+    return own.lower().startswith("0x") or not text.startswith("0x")
+
+
 @cache
 def _names() -> frozenset[str]:
     return frozenset(file.name[:-4] for file in _DATA.iterdir() if file.name.endswith(".csv"))

@@ -12,6 +12,9 @@ COMMANDS = (
     "ingest",
     "info",
     "sessions",
+    "track",
+    "failures",
+    "authentications",
     "presence",
     "now",
     "host",
@@ -22,6 +25,7 @@ COMMANDS = (
     "events",
     "problems",
     "sql",
+    "code",
     "build",
 )
 """In the order of work, and of --help. Each is the function `command` of the module of its name."""

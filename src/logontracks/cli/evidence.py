@@ -1,4 +1,4 @@
-"""logontracks evidence: the records behind a session."""
+"""logontracks evidence: the records behind a session or failure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from logontracks.cli.options import View, with_case, with_view
 
 
 @click.command("evidence")
-@click.argument("session", metavar="ID")
+@click.argument("row", metavar="ID")
 @with_case
 @with_view
-def command(session: str, case: Path, view: View) -> None:
-    """The records that a session rests on, each with its part: start, other half, unlock, end ...
+def command(row: str, case: Path, view: View) -> None:
+    """The records that a session or a failure rests on, each with its part: start, other half, unlock, end ...
 
-    ID is what the last column of `logontracks sessions` shows; so much of it as makes it the only one is enough.
+    ID is what the last column of `logontracks sessions` and `logontracks failures` shows; so much of it as makes it the
+    only one is enough.
 
     \b
     Example:
@@ -27,7 +28,7 @@ def command(session: str, case: Path, view: View) -> None:
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
 
     show(
-        queries.evidence(Case(case), session, limit=most(view), for_people=people(view)),
+        queries.evidence(Case(case), row, limit=most(view), for_people=people(view)),
         view,
         empty="No record is left of it: the tables are older than the events.",
     )

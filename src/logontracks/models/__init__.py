@@ -114,7 +114,7 @@ def _columns(head: str) -> tuple[Column, ...]:
 
 @cache
 def parameters() -> Mapping[str, str]:
-    """What SQL gets by name: windows and thresholds as data/parameters.csv has them, and lists made from other facts."""
+    """What SQL gets by name: windows and thresholds as data/parameters.csv has them, lists made from other facts."""
     options = (row for row in catalogue.table("ticket_options") if row["name"] not in {"unused", "reserved"})
     return {
         "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),

@@ -3,8 +3,8 @@
 One wrong password may be logged by the host (4625), by a controller that was asked for a ticket (4768, 4769, 4771), by
 one that checked NTLM (4776), and again by the PDC emulator. Records are joined in the order of time: each to the
 earliest attempt on the same name that has no record of its layer yet, lies within 5 s, and does not contradict it by
-reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000 guesses stay 3,000.
-A loop over the failures alone; SQL has no word for the first that is still free.
+reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000 guesses stay
+3,000. A loop over the failures alone; SQL has no word for the first that is still free.
 Reads: authentications, logged, account_lookup, account_names.
 
 Columns:
@@ -79,8 +79,8 @@ def work(connection: Connection) -> pa.Table:
             AND l.domain_key = e.target_domain_key
         WHERE e.mark = 'failure'
         UNION ALL
-        SELECT COALESCE(LOWER(name), ''), epoch_us(time), authentication_id, protocol, host_id, account_id, LOWER(domain),
-            COALESCE(status, 0), LOWER(client_address), LOWER(workstation), NULL
+        SELECT COALESCE(LOWER(name), ''), epoch_us(time), authentication_id, protocol, host_id, account_id,
+            LOWER(domain), COALESCE(status, 0), LOWER(client_address), LOWER(workstation), NULL
         FROM authentications WHERE NOT success
         ORDER BY name, moment, layer, uid""")
 
@@ -88,13 +88,9 @@ def work(connection: Connection) -> pa.Table:
         while batch := rows.fetchmany(_BATCH):
             yield from (Failure(*row) for row in batch)
 
-    found: tuple[list[int], list[int], list[str]] = ([], [], [])
-    for attempt in attempts(failures()):
-        for record in attempt.records:
-            for column, value in zip(found, (attempt.id, record.uid, record.layer), strict=True):
-                column.append(value)  # type: ignore[arg-type]
+    told = [(attempt.id, record.uid, record.layer) for attempt in attempts(failures()) for record in attempt.records]
     kinds = (("attempt_id", pa.int64()), ("uid", pa.int64()), ("layer", pa.string()))
-    columns = [pa.array(values, kind) for values, (_, kind) in zip(found, kinds, strict=True)]
+    columns = [pa.array([row[at] for row in told], kind) for at, (_, kind) in enumerate(kinds)]
     return pa.Table.from_arrays(columns, names=[name for name, _ in kinds])
 
 
@@ -118,7 +114,7 @@ def attempts(failures: Iterable[Failure]) -> Iterator[Attempt]:
 
 
 def _joins(attempt: Attempt, record: Failure, reasons: frozenset[str]) -> bool:
-    """Whether a record can be of an attempt: of a layer that it has no record of, or passed on to another controller."""
+    """Whether a record can be of an attempt: of a layer it has no record of yet, or passed on to another controller."""
     if not attempt.reasons & reasons:
         return False
     same = [other for other in attempt.records if other.layer == record.layer]

@@ -99,7 +99,8 @@ class Ask(NamedTuple):
 def work(connection: Connection) -> pa.Table:
     """The table, from the evidence."""
     rows = connection.execute("""
-        SELECT host_id, channel, mark, seq, seq_last, seq_before, time, uid, uptime_s, boot_type, records, claim, step_us
+        SELECT host_id, channel, mark, seq, seq_last, seq_before, time, uid, uptime_s, boot_type, records, claim,
+            step_us
         FROM boot_evidence WHERE mark <> 'clock' OR ABS(step_us) >= 1000000
         ORDER BY host_id, seq, uid, mark""").fetchall()
     hosts = {host: [Sign(*row) for row in own] for host, own in groupby(rows, key=lambda row: row[0])}

@@ -1,29 +1,37 @@
 """The questions that the faces ask of a case. Every face gets its answer from here, so all tell the same."""
 
 from logontracks.queries.answer import Answer
+from logontracks.queries.authentications import AuthenticationFilter, FailureFilter, authentications, failures
 from logontracks.queries.events import EventFilter, events
 from logontracks.queries.info import Info, info, problems
 from logontracks.queries.lists import accounts, boots, evidence, hosts
 from logontracks.queries.sessions import REASONS, SessionFilter, at_the_end, presence, sessions, who_was_on
 from logontracks.queries.sql import SQL_SECONDS, sql
+from logontracks.queries.track import Track, track
 
 __all__ = [
     "REASONS",
     "SQL_SECONDS",
     "Answer",
+    "AuthenticationFilter",
     "EventFilter",
+    "FailureFilter",
     "Info",
     "SessionFilter",
+    "Track",
     "accounts",
     "at_the_end",
+    "authentications",
     "boots",
     "events",
     "evidence",
+    "failures",
     "hosts",
     "info",
     "presence",
     "problems",
     "sessions",
     "sql",
+    "track",
     "who_was_on",
 ]

@@ -9,7 +9,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.queries.answer import Answer, answer
 from logontracks.queries.events import people_events
-from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, session_of, with_tables
+from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, row_of, with_tables
 
 
 def hosts(
@@ -92,18 +92,19 @@ def boots(
     return _answered(case, asked)
 
 
-def evidence(case: Case, session: str, *, limit: int = 0, for_people: bool = False) -> Answer:
-    """The records that a session rests on, each with the part it plays.
+def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) -> Answer:
+    """The records that a session or failure rests on, each with the part it plays.
 
-    Raises QueryError when there is no such session, or several.
+    Raises QueryError when there is no such row, or several.
     """
 
     def asked(connection: Connection) -> Answer:
-        row = session_of(connection, session)
+        wanted = row_of(connection, row)
         connection.execute(f"""
             CREATE TEMP TABLE roles AS
             SELECT uid AS role_uid, string_agg(role, ', ' ORDER BY role) AS role
-            FROM (SELECT DISTINCT uid, words(role) AS role, row_id FROM evidence) WHERE row_id = {row} GROUP BY uid""")
+            FROM (SELECT DISTINCT uid, words(role) AS role, row_id FROM evidence)
+            WHERE row_id = {wanted} GROUP BY uid""")
         where = "uid IN (SELECT role_uid FROM roles)"
         count = f"SELECT COUNT(*) FROM events WHERE {where}"
         total = interruptible(connection, lambda: connection.execute(count).fetchall()[0][0])

@@ -104,7 +104,7 @@ def _sessions(
 
 _FOLDED = "s.logon_type IN (3, 8) AND s.opened_by IN ('network', 'network_share', 'access_check', 'application')"
 
-_LASTED = """CASE
+LASTED = """CASE
     WHEN s.duration_s IS NOT NULL THEN spelled(s.duration_s)
     WHEN spelled(s.duration_max_s) = spelled(s.duration_min_s) THEN spelled(s.duration_min_s)
     WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s > 0
@@ -114,15 +114,15 @@ _LASTED = """CASE
     || CASE WHEN ABS(s.clock_step_s) >= 60 THEN ', clock set' ELSE '' END"""
 
 _WORDS = " ".join(f"WHEN {literal(code)} THEN {literal(text)}" for code, text in REASONS.items())
-_ENDED = f"""CASE s.end_reason {_WORDS} END
+ENDED = f"""CASE s.end_reason {_WORDS} END
     || CASE WHEN s.end_certainty = 'bounded' THEN ', at about that time' ELSE '' END"""
 
 _BY = """words(s.opened_by) || CASE WHEN s.admin THEN ', admin' ELSE '' END
     || CASE WHEN s.start_certainty = 'unknown' THEN ', before the log' ELSE '' END"""
 
 _PEOPLE = f"""
-SELECT s.start_time, s.end_time, {_LASTED} AS lasted, s.host, s.account, {_BY} AS opened_by,
-    COALESCE(s.source_address, s.workstation) AS source, {_ENDED} AS ended,
+SELECT s.start_time, s.end_time, {LASTED} AS lasted, s.host, s.account, {_BY} AS opened_by,
+    COALESCE(s.source_address, s.workstation) AS source, {ENDED} AS ended,
     CASE WHEN s.active_s IS NOT NULL AND s.is_desktop THEN spelled(s.active_s) END AS active,
     told_id(s.session_id) AS session_id, COALESCE(s.start_time, s.first_time) AS sorted, s.session_id AS id
 FROM (SELECT *, opened_by IN ('desktop', 'remote_desktop') AS is_desktop FROM chosen) AS s
@@ -224,7 +224,7 @@ def at_the_end(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people:
             where += " AND COALESCE(s.kind, 'person') = 'person'"
         told = (
             f"""s.host, h.last_seen AS log_ends, s.account, {_BY} AS opened_by,
-                COALESCE(s.source_address, s.workstation) AS source, s.start_time, {_LASTED} AS lasted,
+                COALESCE(s.source_address, s.workstation) AS source, s.start_time, {LASTED} AS lasted,
                 s.last_time AS last_used, told_id(s.session_id) AS session_id"""
             if for_people
             else "h.last_seen AS log_end_time, s.* REPLACE (told_id(s.session_id) AS session_id)"
@@ -265,7 +265,7 @@ def who_was_on(
         sure = f"CASE WHEN {certain} THEN 'certain' ELSE 'possible' END AS certainty"
         told = (
             f"""{sure}, s.account, {_BY} AS opened_by, COALESCE(s.source_address, s.workstation) AS source, s.host,
-                s.start_time, s.end_time, {_ENDED} AS ended, (SELECT MAX(words(p.state)) FROM presence AS p
+                s.start_time, s.end_time, {ENDED} AS ended, (SELECT MAX(words(p.state)) FROM presence AS p
                     WHERE p.session_id = s.session_id AND p.start_time <= {at} AND p.end_time > {at}) AS then,
                 told_id(s.session_id) AS session_id"""
             if for_people

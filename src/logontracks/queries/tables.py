@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from logontracks import catalogue
 from logontracks.build import is_current
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
@@ -15,14 +16,16 @@ from logontracks.queries.answer import like
 
 _T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_SESSION_ID = re.compile(r"s-[0-9a-hjkmnp-tv-z]{1,13}")
+_ID = re.compile(r"[sf]-[0-9a-hjkmnp-tv-z]{1,13}")
+
+_LETTERS = " || ".join(
+    f"substr('{_ALPHABET}', CAST((id >> {shift}) & 31 AS INTEGER) + 1, 1)" for shift in range(60, -1, -5)
+)
 
 FUNCTIONS = (
-    # an id as people type it: 13 letters of base 32
-    "told_id(id) AS 's-' || "
-    + " || ".join(
-        f"substr('{_ALPHABET}', CAST((id >> {shift}) & 31 AS INTEGER) + 1, 1)" for shift in range(60, -1, -5)
-    ),
+    # ids as people type them: 13 letters of base 32 behind a letter for the table
+    f"told_id(id) AS 's-' || {_LETTERS}",
+    f"told_failure(id) AS 'f-' || {_LETTERS}",
     # 3d 04h, 2h 05m, 7m 12s, 0.4s
     """spelled(s) AS CASE
         WHEN s IS NULL THEN NULL
@@ -49,6 +52,9 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
             )
         for function in FUNCTIONS:
             connection.execute(f"CREATE MACRO {function}")
+        connection.execute("CREATE TABLE logon_words (code INTEGER, symbol VARCHAR)")
+        types = [(int(row["code"]), row["symbol"]) for row in catalogue.table("logon_types")]
+        connection.executemany("INSERT INTO logon_words VALUES (?, ?)", types)
         return work(connection)
 
     found = case.read(worked)
@@ -128,25 +134,27 @@ def no_host(notes: tuple[str, ...]) -> QueryError:
     return QueryError(what.removesuffix("."), hint or "list them with `logontracks hosts`")
 
 
-def session_of(connection: Connection, text: str) -> int:
-    """The session that an id means: s- and letters, as many as make it the only one.
+def row_of(connection: Connection, text: str) -> int:
+    """The session or failure that an id means: s- or f- and letters, as many as make it the only one.
 
     Raises QueryError when none fits, or several.
     """
     name = text.lower()
-    if not _SESSION_ID.fullmatch(name):
+    if not _ID.fullmatch(name):
         raise QueryError(
-            f"{text!r} is no id of a session", "ids are shown in the last column of `logontracks sessions`"
+            f"{text!r} is no id", "ids are in the last column of `logontracks sessions` and `logontracks failures`"
         )
-    fits = f"told_id(session_id) LIKE {literal(name + '%')}"
+    table, told = (
+        ("sessions", "told_id(session_id)") if name.startswith("s") else ("failures", "told_failure(failure_id)")
+    )
     rows = connection.execute(
-        f"SELECT session_id, told_id(session_id) FROM sessions WHERE {fits} ORDER BY 2 LIMIT 4"
+        f"SELECT {table[:-1]}_id, {told} FROM {table} WHERE {told} LIKE {literal(name + '%')} ORDER BY 2 LIMIT 4"
     ).fetchall()
     if not rows:
-        raise QueryError(f"the case has no session {text}", "list them with `logontracks sessions --all`")
+        raise QueryError(f"the case has no {table[:-1]} {text}", f"list them with `logontracks {table}`")
     if len(rows) > 1:
         raise QueryError(
-            f"{text} fits several sessions", f"give more of it: {', '.join(told for _, told in rows[:3])} ..."
+            f"{text} fits several {table}", f"give more of it: {', '.join(each for _, each in rows[:3])} ..."
         )
     return int(rows[0][0])
 

@@ -1,0 +1,98 @@
+"""logontracks track: the story of one account."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from logontracks.cli.options import Query, iso_clock, opened, visible, wall_clock, with_query
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@click.command("track")
+@click.argument("user", metavar="USER")
+@with_query
+@click.option("--all", "everything", is_flag=True, help="Each network logon and ticket in a row of its own.")
+def command(user: str, query: Query, *, everything: bool) -> None:
+    """What an account did on all hosts, in the order of time, under a header of who it is.
+
+    Sessions with their ends, failures with their reasons, locks and disconnects; network logons and tickets are
+    counted, a row for each host, source and day. The header tells what the logs cannot show. --since and --until are
+    for the story. USER is a name, DOMAIN\\name, name@domain or SID.
+
+    \b
+    Examples:
+      logontracks track anna.berg --since 2026-10-08 --until 2026-10-08
+      logontracks track "LARCH\\svc-backup" --format json --output svc-backup.json
+    """
+    from logontracks import queries  # noqa: PLC0415 - fast start
+    from logontracks.case import Case  # noqa: PLC0415 - fast start
+    from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+
+    view = query.view
+    found = queries.track(
+        Case(query.case),
+        user,
+        tz=view.tz,
+        since=query.since,
+        until=query.until,
+        limit=most(view),
+        for_people=people(view),
+        everything=everything,
+    )
+    if view.format == "json":
+        iso = iso_clock(view.tz)
+        with found.story as story:
+            told = {
+                "accounts": [_plain(header, iso) for header in found.accounts],
+                "story": [_plain(row, iso) for row in story.rows.read_all().slice(0, view.limit).to_pylist()],
+            }
+        with opened(view.output) as sink:
+            sink.write((json.dumps(told, indent=1) + "\n").encode())
+        return
+    if people(view) and view.output is None:
+        clock = wall_clock(view.tz)
+        with opened(None) as sink:
+            for header in found.accounts:
+                for line in _lines(header, clock, view.tz.key):
+                    sink.write(visible(line).encode() + b"\n")
+                sink.write(b"\n")
+    show(found.story, view, empty="Nothing in that time.")
+
+
+def _lines(header: dict[str, Any], clock: Any, zone: str) -> list[str]:
+    """The header for people."""
+    kind = header["kind"] or "account"
+    uses = ", used as a service" if header["service_use"] else ""
+    counts = (
+        f"{header['sessions']:,} on {header['hosts']:,} hosts: {header['desktops']:,} desktop,"
+        f" {header['remote_desktops']:,} remote desktop, {header['network_logons']:,} network;"
+        f" {header['admin_sessions']:,} as admin, {header['open_sessions']:,} open at the end"
+    )
+    asked = f"{header['kerberos']:,} Kerberos, {header['ntlm']:,} NTLM, {header['weak']:,} weak"
+    rows = {
+        "Account": f"{header['account']} ({kind}{uses})",
+        "SID": header["sid"] or "not in the logs",
+        "Also called": ", ".join(header["also_called"]),
+        "UPN": header["upn"] or "",
+        "Home machine": header["home_machine"] or "",
+        "Usual hours": f"{header['usual_hours']} ({zone})" if header["usual_hours"] else "",
+        "Seen": f"{clock(_microseconds(header['first_seen']))} to {clock(_microseconds(header['last_seen']))} ({zone})",
+        "Sessions": counts if header["sessions"] else "none in the logs",
+        "Asked for": asked,
+        "Failed": f"{header['failed_attempts']:,} attempts" if header["failed_attempts"] else "",
+    }
+    lines = [f"{name:13} {text}" for name, text in rows.items() if text]
+    return lines + [f"{'Not in logs' if not at else '':13} {text}" for at, text in enumerate(header["cannot_show"])]
+
+
+def _plain(header: dict[str, Any], iso: Any) -> dict[str, Any]:
+    return {name: iso(_microseconds(value)) if isinstance(value, datetime) else value for name, value in header.items()}
+
+
+def _microseconds(moment: datetime) -> int:
+    return int((moment.replace(tzinfo=UTC) - _EPOCH).total_seconds() * 1_000_000)

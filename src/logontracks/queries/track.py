@@ -1,0 +1,214 @@
+"""The story of one account: what it did on all hosts, in the order of time, under a header of who it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from logontracks.case import Case
+from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.errors import QueryError
+from logontracks.queries.answer import Answer, answer
+from logontracks.queries.sessions import ENDED, LASTED
+from logontracks.queries.tables import accounts_of, among, with_tables
+
+MOST_ACCOUNTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A header for each account, and their story in one. Times are naive UTC; `usual_hours` are in the asked zone."""
+
+    accounts: tuple[dict[str, Any], ...]
+    story: Answer
+
+
+def track(
+    case: Case,
+    user: str,
+    *,
+    tz: ZoneInfo,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 0,
+    for_people: bool = False,
+    everything: bool = False,
+) -> Track:
+    """What an account did. Network logons and tickets are folded to one counted row for each host, source and day,
+    unless `everything`. `since` and `until` are for the story; the header tells of all time.
+
+    Raises QueryError when no account fits, or too many; CaseError when the tables have not been worked out.
+    """
+
+    def asked(connection: Connection) -> Track:
+        accounts, notes = accounts_of(connection, (user,))
+        if not accounts:
+            what, _, hint = notes[0].partition(". ")
+            raise QueryError(what.removesuffix("."), hint or "list them with `logontracks accounts --all`")
+        if len(accounts) > MOST_ACCOUNTS:
+            raise QueryError(f"{user} fits {len(accounts):,} accounts", "name one, or a domain: DOMAIN\\name")
+        headers = tuple(interruptible(connection, lambda: [_header(connection, account, tz) for account in accounts]))
+        story = _story(accounts, folded=not everything)
+        where = "TRUE"
+        if since is not None:
+            where += f" AND COALESCE(end_time, start_time) >= {_moment(since)}"
+        if until is not None:
+            where += f" AND start_time < {_moment(until)}"
+        columns = _FOR_PEOPLE if for_people else "*"
+        if for_people and len(accounts) > 1:
+            columns = columns.replace("what,", "account, what,", 1)
+        connection.execute(f"CREATE TEMP TABLE story AS {story}")
+        rows = f"FROM story WHERE {where}"
+        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
+        limited = f"LIMIT {limit}" if limit else ""
+        query = f"SELECT {columns} {rows} ORDER BY start_time, rank, what, host, id {limited}"
+        return Track(headers, answer(connection, query, total).told(*notes))
+
+    found, notes = with_tables(case, asked)
+    return Track(found.accounts, found.story.told(*notes))
+
+
+_FOR_PEOPLE = """start_time, end_time, what, count, host, source, detail, result, id"""
+
+
+def _story(accounts: list[int], *, folded: bool) -> str:
+    """SQL for all that is told of accounts: sessions, changes of presence, failures, tickets and NTLM."""
+    mine = among("account_id", accounts)
+    day = "CAST(t AS DATE)" if folded else "id"
+    return f"""
+    -- sessions that somebody sat at, or that ran something: a row each
+    SELECT 1 AS rank, s.account, COALESCE(s.start_time, s.first_time) AS start_time, s.end_time,
+        words(s.opened_by) || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
+        NULL::BIGINT AS count, s.host, {_CLIENT} AS source,
+        concat_ws(', ', {LASTED}, CASE WHEN s.admin THEN 'admin' END, s.auth_package,
+            CASE WHEN s.reconnects > 0 THEN 'reconnected ' || s.reconnects || ' times' END) AS detail,
+        {ENDED} AS result, told_id(s.session_id) AS id
+    FROM sessions AS s
+    WHERE {mine.replace("account_id", "s.account_id")} AND NOT ({_NETWORK})
+    UNION ALL
+    SELECT 2, MAX(account), MIN(t), MAX(end_time) FILTER (sure), 'network logon', COUNT(*), MAX(host), source,
+        concat_ws(', ', CASE WHEN BOOL_OR(admin) THEN 'admin' END, string_agg(DISTINCT kind, ', ' ORDER BY kind)), NULL,
+        CASE WHEN COUNT(*) = 1 THEN MIN(id) END
+    FROM (
+        SELECT s.account, COALESCE(s.start_time, s.first_time) AS t, s.end_time, s.end_certainty = 'exact' AS sure,
+            s.host, s.host_id, {_CLIENT} AS source,
+            s.admin, told_id(s.session_id) AS id,
+            CASE WHEN s.opened_by = 'network' THEN s.auth_package ELSE words(s.opened_by) END AS kind, s.account_id
+        FROM sessions AS s WHERE {mine.replace("account_id", "s.account_id")} AND {_NETWORK})
+    GROUP BY account_id, host_id, source, {day}
+    UNION ALL
+    SELECT 3, p.account, p.start_time, p.end_time, words(p.state), NULL, p.host, NULL, spelled(p.duration_s), NULL,
+        told_id(p.session_id)
+    FROM presence AS p JOIN sessions AS s ON s.session_id = p.session_id
+    WHERE {mine.replace("account_id", "s.account_id")} AND p.state IN ('locked', 'disconnected', 'asleep')
+        AND COALESCE(p.duration_s, 60) >= 60
+    UNION ALL
+    SELECT 0, f.account, f.first_time, NULLIF(f.last_time, f.first_time), 'failed logon', NULLIF(f.attempts, 1),
+        COALESCE(f.target_host, f.controller),
+        CASE WHEN f.source_address IN ('127.0.0.1', '::1') THEN NULL
+            ELSE COALESCE(f.source_address, f.workstation) END,
+        concat_ws(', ', y.symbol, f.codes),
+        f.reason || CASE WHEN f.noise IS NULL THEN '' ELSE ' (' || f.noise || ')' END,
+        told_failure(f.failure_id)
+    FROM failures AS f LEFT JOIN logon_words AS y ON y.code = f.logon_type
+    WHERE {mine.replace("account_id", "f.account_id")}
+    UNION ALL
+    SELECT 4, MAX(account), MIN(t), NULLIF(MAX(t), MIN(t)), what, COUNT(*), MAX(controller), client, MAX(detail), NULL,
+        NULL
+    FROM (
+        SELECT a.account, a.account_id, a.time AS t, a.controller, a.host_id, a.authentication_id AS id,
+            CASE WHEN a.client_address IN ('::1', '127.0.0.1') THEN 'the controller'
+                ELSE COALESCE(a.client_address, a.workstation) END AS client,
+            CASE a.step WHEN 'ticket_granting' THEN 'Kerberos logon' WHEN 'renewal' THEN 'Kerberos renewal'
+                WHEN 'service' THEN 'ticket for ' || COALESCE(a.service_host, a.service_name, '?')
+                WHEN 'mapping' THEN 'certificate mapped' ELSE 'NTLM checked' END AS what,
+            concat_ws(', ', a.weak, words(a.delegation)) AS detail
+        FROM authentications AS a WHERE {mine.replace("account_id", "a.account_id")} AND a.success)
+    GROUP BY account_id, host_id, client, what, {day}"""
+
+
+_NETWORK = "s.logon_type IN (3, 8) AND s.opened_by IN ('network', 'network_share', 'access_check', 'application')"
+_CLIENT = (
+    "CASE WHEN s.source_address IN ('127.0.0.1', '::1') THEN NULL ELSE COALESCE(s.source_address, s.workstation) END"
+)
+
+
+def _header(connection: Connection, account: int, tz: ZoneInfo) -> dict[str, Any]:
+    """Who an account is, where and when it is usually seen, and what the logs cannot show of it."""
+    row = connection.execute(f"SELECT * FROM accounts WHERE account_id = {account}")
+    header = dict(zip([column[0] for column in row.description or ()], row.fetchall()[0], strict=True))
+    others = connection.execute(f"""
+        SELECT DISTINCT concat_ws('\\', domain, name) FROM account_names WHERE account_id = {account} ORDER BY 1
+        """).fetchall()  # fmt: skip
+    header["also_called"] = [name for (name,) in others if name.lower() != (header["account"] or "").lower()]
+    counts = connection.execute(f"""
+        SELECT COUNT(*) AS sessions, COUNT(DISTINCT host_id) AS hosts,
+            COUNT(*) FILTER (opened_by = 'desktop') AS desktops,
+            COUNT(*) FILTER (opened_by = 'remote_desktop') AS remote_desktops,
+            COUNT(*) FILTER ({_NETWORK}) AS network_logons,
+            COUNT(*) FILTER (end_reason = 'still_open') AS open_sessions, COUNT(*) FILTER (admin) AS admin_sessions
+        FROM sessions AS s WHERE account_id = {account}""")
+    header |= dict(zip([column[0] for column in counts.description or ()], counts.fetchall()[0], strict=True))
+    ((tickets, ntlm, weak),) = connection.execute(f"""
+        SELECT COUNT(*) FILTER (protocol = 'kerberos'), COUNT(*) FILTER (protocol = 'ntlm'),
+            COUNT(*) FILTER (weak IS NOT NULL)
+        FROM authentications WHERE account_id = {account}""").fetchall()
+    ((failed,),) = connection.execute(
+        f"SELECT COALESCE(SUM(attempts), 0)::BIGINT FROM failures WHERE account_id = {account} AND noise IS NULL"
+    ).fetchall()
+    header |= {"kerberos": tickets, "ntlm": ntlm, "weak": weak, "failed_attempts": failed}
+    home = connection.execute(f"""
+        SELECT h.host, COUNT(*) FROM sessions AS s JOIN hosts AS h ON h.host_id = s.host_id
+        WHERE s.account_id = {account} AND s.opened_by = 'desktop'
+        GROUP BY h.host ORDER BY COUNT(*) DESC, SUM(s.duration_min_s) DESC, 1 LIMIT 1""").fetchall()
+    header["home_machine"] = home[0][0] if home else None
+    header["usual_hours"] = _usual_hours(connection, account, tz)
+    header["cannot_show"] = _limits(connection, account, header)
+    return header
+
+
+def _usual_hours(connection: Connection, account: int, tz: ZoneInfo) -> str | None:
+    """Between which hours, in the zone, most desktop and remote desktop sessions start: 07 to 10. NULL for under 3."""
+    starts = connection.execute(f"""
+        SELECT epoch_us(start_time) FROM sessions WHERE account_id = {account} AND start_time IS NOT NULL
+            AND opened_by IN ('desktop', 'remote_desktop') ORDER BY start_time DESC LIMIT 10000""").fetchall()
+    if len(starts) < 3:
+        return None
+    hours = sorted(datetime.fromtimestamp(start / 1e6, tz).hour for (start,) in starts)
+    left_out = max(len(hours) // 10, len(hours) > 4)  # at either end: those that are not usual
+    early, late = hours[left_out], hours[-1 - left_out]
+    return f"{early:02}:00 to {late:02}:59"
+
+
+def _limits(connection: Connection, account: int, header: dict[str, Any]) -> list[str]:
+    """What the logs cannot show of an account, in sentences."""
+    said: list[str] = []
+    if header["kind"] == "person" and not header["sessions"] and (header["kerberos"] or header["ntlm"]):
+        said.append(
+            "Only controllers tell of it: on which hosts its sessions ran, and when they ended, is not in the logs."
+        )
+    ((open_, bounded, silent),) = connection.execute(f"""
+        SELECT COUNT(*) FILTER (end_reason = 'still_open' AND logon_type IN (3, 8)),
+            COUNT(*) FILTER (end_certainty = 'bounded'),
+            COUNT(*) FILTER (opened_by IN ('desktop', 'remote_desktop') AND active_s IS NULL AND end_certainty = 'exact')
+        FROM sessions WHERE account_id = {account}""").fetchall()
+    if open_:
+        said.append(f"{open_:,} of its network logons have no record of their end.")
+    if bounded:
+        said.append(f"{bounded:,} of its sessions ended between two known times, not at a known one.")
+    if silent:
+        said.append(f"{silent:,} of its desktop sessions were on hosts that do not audit locks.")
+    if not header["kerberos"] and not header["ntlm"] and header["local_host_id"] is None:
+        said.append("No controller tells of it: what else it asked for is not in the logs.")
+    ((refused,),) = connection.execute(
+        "SELECT COUNT(*) FROM authentications WHERE protocol = 'kerberos' AND NOT success"
+    ).fetchall()
+    if header["kerberos"] and not refused:
+        said.append("No controller logged one failed Kerberos authentication: failures may not be audited there.")
+    return said
+
+
+def _moment(moment: datetime) -> str:
+    return f"TIMESTAMP {literal(moment.isoformat(' '))}"

@@ -192,14 +192,15 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
     ((open_, bounded, silent),) = connection.execute(f"""
         SELECT COUNT(*) FILTER (end_reason = 'still_open' AND logon_type IN (3, 8)),
             COUNT(*) FILTER (end_certainty = 'bounded'),
-            COUNT(*) FILTER (opened_by IN ('desktop', 'remote_desktop') AND active_s IS NULL AND end_certainty = 'exact')
+            COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
+                AND opened_by IN ('desktop', 'remote_desktop'))
         FROM sessions WHERE account_id = {account}""").fetchall()
     if open_:
         said.append(f"{open_:,} of its network logons have no record of their end.")
     if bounded:
         said.append(f"{bounded:,} of its sessions ended between two known times, not at a known one.")
     if silent:
-        said.append(f"{silent:,} of its desktop sessions were on hosts that do not audit locks.")
+        said.append(f"{silent:,} of its desktop sessions ran where locks are not audited.")
     if not header["kerberos"] and not header["ntlm"] and header["local_host_id"] is None:
         said.append("No controller tells of it: what else it asked for is not in the logs.")
     ((refused,),) = connection.execute(

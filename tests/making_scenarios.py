@@ -58,6 +58,7 @@ SIDS = {
 }
 WINDOWS_OWN = {"nt authority": "", "window manager": "S-1-5-90-0-{}", "font driver host": "S-1-5-96-0-{}", "-": "",
                "nt service": "S-1-5-80-{}", "iis apppool": "S-1-5-82-{}"}  # fmt: skip
+OF_TARGET = {4624, 4627, 4634, 4647, 4778, 4779, 4800, 4801, 4802, 4803, 4964}
 LOCALIZED = {Form.YES_NO: {"yes": "%%1842", "no": "%%1843"}}
 
 _TOKEN = re.compile(r'([\w#]+)=(?:"([^"]*)"|(\S*))|(\S+)')
@@ -284,13 +285,22 @@ def _with_defaults(
             known[host.lower(), int(values["logon_id"], 0)] = {k: values[k] for k in keys if k in values}
     elif "logon_id" in values:
         of_id = known.get((host.lower(), int(values["logon_id"], 0)), {"user": r"LARCH\anna"})
+        if "user" in values:
+            of_id = {key: value for key, value in of_id.items() if key != "sid"}
         for key in ("user", "sid") + (("logon_type",) if "logon_type" in columns else ()):
-            if key in of_id and not (key == "sid" and "user" in values):
+            if key in of_id:
                 values.setdefault(key, of_id[key])
     if "logon_id" in values:
-        where = "target_logon_id" if "target_logon_id" in columns else "subject_logon_id"
-        values[where] = values.pop("logon_id")
+        values[f"{side(found.kind)}_logon_id"] = values.pop("logon_id")
     return values
+
+
+def side(kind: Kind, *, has_id: bool = True) -> str:
+    """Whether an event is about the session of its target or that of its subject, as what is only done in one is."""
+    columns = {rule.column for rule in fields_of(kind)}
+    if kind.event_id in OF_TARGET or "subject_name" not in columns:
+        return "target"
+    return "subject" if has_id or "target_name" not in columns else "target"
 
 
 @cache
@@ -305,8 +315,8 @@ def _fill(found: Record, own: Own, day: datetime, values: dict[str, str]) -> Non
     if user is not None:
         domain, name, sid = account(own, user, sid)
         columns = {rule.column for rule in rules}
-        side = "target" if "target_name" in columns or "target_sid" in columns else "subject"
-        for column, value in ((f"{side}_domain", domain), (f"{side}_name", name), (f"{side}_sid", sid)):
+        of = side(found.kind, has_id=any(key.endswith("logon_id") for key in values))
+        for column, value in ((f"{of}_domain", domain), (f"{of}_name", name), (f"{of}_sid", sid)):
             if column in columns and value is not None:
                 values.setdefault(column, value)
     elif sid is not None:

@@ -22,6 +22,8 @@ Columns:
   last_stop_time TIMESTAMP: Latest of the times that a clean shutdown is told with
   security_from BIGINT: Place in the order of the Security log at which the life begins; NULL for the first one
   security_until BIGINT: Place at which the next one begins; NULL for the last one
+  system_from BIGINT: Place in the order of the System log at which it begins; NULL where that log does not tell
+  system_until BIGINT: Place there at which a later life begins
   start_uid BIGINT: Record that tells of the start
   end_uid BIGINT: Record that tells of the end
 """
@@ -329,6 +331,8 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
             "started_by": " ".join(life.marks) or None,
             "security_from": None if at == 0 else from_,
             "security_until": None if until == NOWHERE else until,
+            "system_from": -1 if at == 0 else life.system.seq if life.system else None,
+            "system_until": next((other.system.seq for other in own[at + 1 :] if other.system), None),
             "start_uid": start.uid if start else None,
             **_end(life, own[at + 1] if at + 1 < len(own) else None),
         }
@@ -392,6 +396,8 @@ _TYPES = pa.schema(
         ("last_stop_time", pa.timestamp("us")),
         ("security_from", pa.int64()),
         ("security_until", pa.int64()),
+        ("system_from", pa.int64()),
+        ("system_until", pa.int64()),
         ("start_uid", pa.int64()),
         ("end_uid", pa.int64()),
     ]

@@ -22,7 +22,7 @@ homes AS (
 )
 SELECT h.session_id AS row_id, e.uid AS uid,
     CASE WHEN m.unlock = 1 THEN 'unlock' WHEN m.unlock = 0 THEN 'return' WHEN e.uid = h.session_id THEN 'start'
-        WHEN e.logon_id = h.logon_id THEN 'start' ELSE 'other_half' END AS role
+        ELSE 'other_half' END AS role
 FROM logons AS e
 JOIN homes AS m ON m.host_id = e.host_id AND m.boot_id = e.boot_id AND m.logon_id = e.logon_id
 JOIN heads AS h ON h.host_id = m.host_id AND h.boot_id = m.boot_id AND h.logon_id = m.home_id

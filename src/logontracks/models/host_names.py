@@ -12,6 +12,8 @@ Columns:
   host_id BIGINT: The host; from the earliest of its names
   host_key VARCHAR: The last of its names, in lower case
   position INTEGER: Which of its names it is, in the order of use: 1 is the first
+  host VARCHAR: The last of its names, as first written
+  names VARCHAR: All its names in the order of use, separated by blanks
 """
 
 from __future__ import annotations
@@ -28,6 +30,17 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from logontracks.engines.duckdb import Connection
 
+_TYPES = pa.schema(
+    [
+        ("computer_key", pa.string()),
+        ("computer", pa.string()),
+        ("host_id", pa.int64()),
+        ("host_key", pa.string()),
+        ("position", pa.int32()),
+        ("host", pa.string()),
+        ("names", pa.string()),
+    ]
+)
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
@@ -57,19 +70,15 @@ def work(connection: Connection) -> pa.Table:
         written[each.key] = min(
             written.get(each.key, (each.first_time, each.computer)), (each.first_time, each.computer)
         )
-    names = [
-        (key, written[key][1], _number(chain[0]), chain[-1], at) for chain in chains for at, key in enumerate(chain, 1)
-    ]
-    kinds = [
-        ("computer_key", pa.string()),
-        ("computer", pa.string()),
-        ("host_id", pa.int64()),
-        ("host_key", pa.string()),
-        ("position", pa.int32()),
-    ]
+    told: list[tuple[object, ...]] = []
+    for chain in chains:
+        names = [written[key][1] for key in chain]
+        told += [
+            (key, name, _number(chain[0]), chain[-1], at, names[-1], " ".join(names))
+            for at, (key, name) in enumerate(zip(chain, names, strict=True), 1)
+        ]
     return pa.Table.from_arrays(
-        [pa.array([row[at] for row in names], kind) for at, (_, kind) in enumerate(kinds)],
-        names=[name for name, _ in kinds],
+        [pa.array([row[at] for row in told], field.type) for at, field in enumerate(_TYPES)], schema=_TYPES
     )
 
 

@@ -35,16 +35,7 @@ lives AS (
     SELECT host_id AS host_id, COUNT(*) AS boots FROM boots GROUP BY host_id
 ),
 named AS (
-    SELECT n1.host_id AS host_id,
-        CONCAT(n1.computer, COALESCE(CONCAT(' ', n2.computer), ''), COALESCE(CONCAT(' ', n3.computer), ''),
-            COALESCE(CONCAT(' ', n4.computer), ''), COALESCE(CONCAT(' ', n5.computer), '')) AS names,
-        COALESCE(n5.computer, n4.computer, n3.computer, n2.computer, n1.computer) AS host
-    FROM host_names AS n1
-    LEFT JOIN host_names AS n2 ON n2.host_id = n1.host_id AND n2.position = 2
-    LEFT JOIN host_names AS n3 ON n3.host_id = n1.host_id AND n3.position = 3
-    LEFT JOIN host_names AS n4 ON n4.host_id = n1.host_id AND n4.position = 4
-    LEFT JOIN host_names AS n5 ON n5.host_id = n1.host_id AND n5.position = 5
-    WHERE n1.position = 1
+    SELECT DISTINCT host_id AS host_id, host AS host, names AS names FROM host_names
 )
 SELECT
     n.host_id AS host_id, n.host AS host, n.names AS names,

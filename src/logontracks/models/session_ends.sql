@@ -8,7 +8,7 @@ WITH own AS (
         s.first_seq AS first_seq, s.first_time AS first_time, s.last_seq AS last_seq, s.last_time AS last_time,
         s.last_uid AS last_uid, s.logoff_seq AS logoff_seq, s.logoff_time AS logoff_time, s.logoff_uid AS logoff_uid,
         s.user_logoff_seq AS user_logoff_seq, s.user_logoff_time AS user_logoff_time,
-        s.user_logoff_uid AS user_logoff_uid, s.admin_uid AS admin_uid, s.reconnects AS reconnects,
+        s.user_logoff_uid AS user_logoff_uid, s.admin_uid AS admin_uid,
         s.shares AS shares, s.winrm AS winrm, f.homeless AS homeless
     FROM spans AS s
     LEFT JOIN folds AS f ON f.host_id = s.host_id AND f.boot_id = s.boot_id AND f.logon_id = s.logon_id
@@ -18,7 +18,7 @@ WITH own AS (
 guests AS (
     SELECT f.host_id AS host_id, f.boot_id AS boot_id, f.home_id AS logon_id, MAX(s.last_seq) AS last_seq,
         value_at_last(s.last_time, s.last_seq) AS last_time, value_at_last(s.last_uid, s.last_seq) AS last_uid,
-        CAST(SUM(CASE WHEN f.unlock = 0 THEN 1 ELSE 0 END) AS BIGINT) AS reconnects, MIN(s.admin_uid) AS admin_uid
+        CAST(SUM(CASE WHEN f.unlock = 0 THEN 1 ELSE 0 END) AS BIGINT) AS returns, MIN(s.admin_uid) AS admin_uid
     FROM folds AS f
     JOIN spans AS s ON s.host_id = f.host_id AND s.boot_id = f.boot_id AND s.logon_id = f.logon_id
     WHERE f.home_id <> f.logon_id
@@ -79,7 +79,7 @@ told AS (
         CASE WHEN g.last_seq > s.last_seq THEN g.last_time ELSE s.last_time END AS last_time,
         CASE WHEN g.last_seq > s.last_seq THEN g.last_uid ELSE s.last_uid END AS last_uid,
         COALESCE(s.admin_uid, g.admin_uid) AS admin_uid,
-        s.reconnects + COALESCE(g.reconnects, 0) AS reconnects, s.shares AS shares, s.winrm AS winrm,
+        COALESCE(g.returns, 0) AS returns, s.shares AS shares, s.winrm AS winrm,
         p.terminal_session AS terminal_session, p.uid AS seat_uid, COALESCE(s.homeless, FALSE) AS homeless,
         s.is_desktop AS is_desktop,
         CASE WHEN s.homeless THEN NULL ELSE s.logoff_seq END AS logoff_seq,
@@ -118,7 +118,7 @@ reasons AS (
 SELECT
     t.host_id AS host_id, t.boot_id AS boot_id, t.logon_id AS logon_id, t.start_seq AS start_seq, t.start_time AS start_time,
     t.first_seq AS first_seq, t.last_seq AS last_seq, t.last_time AS last_time, t.last_uid AS last_uid,
-    t.admin_uid AS admin_uid, t.reconnects AS reconnects, t.shares AS shares, t.winrm AS winrm,
+    t.admin_uid AS admin_uid, t.returns AS returns, t.shares AS shares, t.winrm AS winrm,
     t.terminal_session AS terminal_session, t.seat_uid AS seat_uid, t.homeless AS homeless, t.is_desktop AS is_desktop,
     t.stays AS stays, t.boot_start AS boot_start, r.reason AS end_reason,
     CASE

@@ -61,6 +61,13 @@ WITH audited AS (
     FROM desk_times
     GROUP BY host_id
 ),
+-- coming back is told by a record, or by the logon that was folded, or by both
+returns AS (
+    SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, COUNT(*) AS reconnects
+    FROM desk_times
+    WHERE mark = 'reconnect'
+    GROUP BY host_id, boot_id, logon_id
+),
 totals AS (
     SELECT session_id AS session_id,
         SUM(CASE WHEN state = 'active' THEN duration_s ELSE 0 END) AS active_s,
@@ -82,7 +89,7 @@ SELECT
     CASE WHEN a.locks = 1 AND t.open = 0 THEN t.active_s END AS active_s,
     CASE WHEN a.locks = 1 AND t.open = 0 THEN t.locked_s END AS locked_s,
     CASE WHEN a.connections = 1 AND t.open = 0 THEN t.disconnected_s END AS disconnected_s,
-    s.reconnects AS reconnects, s.admin AS admin, s.elevated AS elevated, s.auth_package AS auth_package,
+    GREATEST(s.returns, COALESCE(r.reconnects, 0)) AS reconnects, s.admin AS admin, s.elevated AS elevated, s.auth_package AS auth_package,
     s.lm_package AS lm_package, s.key_length AS key_length, s.logon_process AS logon_process,
     s.process_name AS process_name, s.source_address AS source_address, s.source_port AS source_port,
     s.workstation AS workstation, s.logon_guid AS logon_guid, s.opened_by AS opened_by,
@@ -90,5 +97,6 @@ SELECT
     s.start_uid AS start_uid, s.end_uid AS end_uid
 FROM sessions_told AS s
 LEFT JOIN totals AS t ON t.session_id = s.session_id
+LEFT JOIN returns AS r ON r.host_id = s.host_id AND r.boot_id = s.boot_id AND r.logon_id = s.logon_id
 LEFT JOIN audited AS a ON a.host_id = s.host_id
 LEFT JOIN logon_types AS y ON y.code = s.logon_type

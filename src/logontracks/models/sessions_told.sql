@@ -48,7 +48,7 @@ SELECT
     CASE WHEN o.at_most_until IS NOT NULL AND COALESCE(e.start_time, e.boot_start) IS NOT NULL
         THEN GREATEST(micros(o.at_most_until) - micros(COALESCE(e.start_time, e.boot_start)) - o.step_us, 0) / 1000000.0
         END AS duration_max_s,
-    o.step_us / 1000000.0 AS clock_step_s, e.reconnects AS reconnects,
+    o.step_us / 1000000.0 AS clock_step_s, e.returns AS returns,
     CASE WHEN e.admin_uid IS NOT NULL THEN TRUE WHEN e.start_time IS NOT NULL THEN FALSE END AS admin,
     s.elevated AS elevated, s.auth_package AS auth_package, s.lm_package AS lm_package, s.key_length AS key_length,
     s.logon_process AS logon_process, s.process_name AS process_name, s.source_address AS source_address,
@@ -63,8 +63,8 @@ SELECT
         WHEN s.logon_type IN (7, 13) THEN 'unlock'
         WHEN s.logon_type = 5 THEN 'service'
         WHEN s.logon_type = 4 THEN 'scheduled_task'
-        WHEN s.logon_process LIKE 'sshd%' OR s.process_name LIKE '%\sshd.exe' THEN 'ssh'
-        WHEN s.process_name LIKE '%\w3wp.exe' THEN 'web'
+        WHEN s.logon_process LIKE 'sshd%' OR s.process_name LIKE '%_sshd.exe' THEN 'ssh'
+        WHEN s.process_name LIKE '%_w3wp.exe' THEN 'web'
         WHEN s.logon_process LIKE 'CredPro%' THEN 'uac_prompt'
         WHEN s.logon_type = 9 THEN 'netonly'
         WHEN s.logon_process LIKE 'seclogo%' THEN 'runas'

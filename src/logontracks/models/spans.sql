@@ -20,8 +20,7 @@ WITH halves AS (
         value_at_first(u.first_user_logoff_uid, u.first_user_logoff_seq) AS first_user_logoff_uid,
         value_at_first(u.first_user_logoff_time, u.first_user_logoff_seq) AS first_user_logoff_time,
         MAX(u.desk_seq) AS desk_seq, value_at_last(u.desk_time, u.desk_seq) AS desk_time, MAX(u.desk) AS desk,
-        MIN(u.admin_uid) AS admin_uid, CAST(SUM(u.reconnects) AS BIGINT) AS reconnects,
-        CAST(SUM(u.shares) AS BIGINT) AS shares, MAX(u.winrm) AS winrm, MAX(u.logoff_type) AS logoff_type
+        MIN(u.admin_uid) AS admin_uid, CAST(SUM(u.shares) AS BIGINT) AS shares, MAX(u.winrm) AS winrm, MAX(u.logoff_type) AS logoff_type
     FROM session_ids AS i
     LEFT JOIN used_ids AS u ON u.host_id = i.host_id AND u.boot_id = i.boot_id AND u.logon_id = i.logon_id
     GROUP BY i.host_id, i.boot_id, i.session_logon_id
@@ -35,7 +34,7 @@ asked AS (
         h.user_logoff_uid AS user_logoff_uid, h.user_logoff_time AS user_logoff_time,
         h.first_user_logoff_seq AS first_user_logoff_seq, h.first_user_logoff_uid AS first_user_logoff_uid,
         h.first_user_logoff_time AS first_user_logoff_time, h.desk AS desk, h.admin_uid AS admin_uid,
-        h.reconnects AS reconnects, h.shares AS shares, h.winrm AS winrm, h.logoff_type AS logoff_type,
+        h.shares AS shares, h.winrm AS winrm, h.logoff_type AS logoff_type,
         CASE
             WHEN h.user_logoff_seq IS NULL THEN NULL
             WHEN h.desk_seq > h.first_user_logoff_seq
@@ -76,7 +75,7 @@ SELECT
     CASE h.logoff_asked WHEN 1 THEN h.first_user_logoff_seq WHEN 2 THEN h.user_logoff_seq END AS user_logoff_seq,
     CASE h.logoff_asked WHEN 1 THEN h.first_user_logoff_uid WHEN 2 THEN h.user_logoff_uid END AS user_logoff_uid,
     CASE h.logoff_asked WHEN 1 THEN h.first_user_logoff_time WHEN 2 THEN h.user_logoff_time END AS user_logoff_time,
-    h.admin_uid AS admin_uid, h.reconnects AS reconnects, h.shares AS shares, h.winrm AS winrm, h.desk AS desk,
+    h.admin_uid AS admin_uid, h.shares AS shares, h.winrm AS winrm, h.desk AS desk,
     COALESCE(t.sid, o.sid) AS sid, COALESCE(t.name, o.name) AS name, COALESCE(t.name_key, o.name_key) AS name_key,
     COALESCE(t.domain, o.domain) AS domain, COALESCE(t.domain_key, o.domain_key) AS domain_key,
     COALESCE(t.logon_type, h.logoff_type) AS logon_type, g.elevated = 1 AS elevated,

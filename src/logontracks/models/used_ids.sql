@@ -25,7 +25,6 @@ SELECT
     MAX(CASE WHEN u.desk = 1 THEN u.seq END) AS desk_seq,
     value_at_last(CASE WHEN u.desk = 1 THEN u.time END, CASE WHEN u.desk = 1 THEN u.seq END) AS desk_time,
     MIN(CASE WHEN u.mark = 'admin' THEN u.uid END) AS admin_uid,
-    SUM(CASE WHEN u.mark = 'reconnect' THEN 1 ELSE 0 END) AS reconnects,
     SUM(CASE WHEN u.mark = 'share' THEN 1 ELSE 0 END) AS shares,
     MAX(u.winrm) AS winrm, MAX(u.desk) AS desk,
     MAX(CASE WHEN u.mark = 'logoff' THEN u.logon_type END) AS logoff_type
@@ -39,7 +38,7 @@ FROM (
     UNION ALL
     SELECT host_id AS host_id, seq AS seq, time AS time, uid AS uid, subject_logon_id AS logon_id,
         CASE WHEN mark IN ('admin', 'share') THEN mark END AS mark, 0 AS desk,
-        CASE WHEN event_id = 4688 AND object_name LIKE '%\wsmprovhost.exe' THEN 1 ELSE 0 END AS winrm,
+        CASE WHEN event_id = 4688 AND object_name LIKE '%_wsmprovhost.exe' THEN 1 ELSE 0 END AS winrm,
         CAST(NULL AS SMALLINT) AS logon_type
     FROM logged
     WHERE channel = 'Security' AND subject_logon_id IS NOT NULL

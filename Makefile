@@ -12,14 +12,15 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
 	touch $(READY)
 
-demo: $(READY)  ## write a small company's event logs, ingest them, and show what is in them
+demo: $(READY)  ## write a small company's event logs, ingest them, and show who was where in the night of the intrusion
 	rm -rf demo
 	$(BIN)/python -m logontracks.simulate demo/logs
 	$(BIN)/logontracks ingest demo/logs --case demo/case
 	$(BIN)/logontracks info --case demo/case
-	$(BIN)/logontracks events --case demo/case --user anna.berg --event 4624,4625,4648,4778 --since "2026-10-08 02:00" --until "2026-10-08 03:10"
+	$(BIN)/logontracks sessions --case demo/case --min 30s --since "2026-10-08 02:00" --until "2026-10-08 03:10"
+	$(BIN)/logontracks host APP01 --case demo/case --at "2026-10-08 02:50"
 	@echo
-	@echo "The case is in demo/case. Try:  $(BIN)/logontracks events --case demo/case --user svc-backup --host APP01"
+	@echo "The case is in demo/case. Try:  $(BIN)/logontracks sessions --case demo/case --user anna.berg --host WKS-101"
 
 test: $(READY) lint types  ## everything that has to hold
 	$(BIN)/python -m pytest

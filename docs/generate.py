@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script beside the pages it writes, not part of a package
-"""Writes the reference pages from what the program itself goes by: schema.py, data/*.csv and the commands.
+"""Writes the reference pages from what the program itself goes by: schema.py, heads of models, data/*.csv, commands.
 
 python docs/generate.py. tests/test_docs.py checks that the pages are what this would write.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from logontracks import catalogue, normalize, schema
+from logontracks import catalogue, models, normalize, schema
 from logontracks.catalogue import Event, Keep
 from logontracks.cli import main as commands
 from logontracks.sources.envelope import Kind
@@ -64,7 +64,9 @@ DATA = {
     "legacy_strings": "Order of the strings of those events; no form that has them is read yet",
     "logon_processes": "`logon_process`: which part of Windows took the credentials",
     "logon_types": "`logon_type`: how an account logged on",
+    "marks": "What a record means to the tables that are worked out: see [rules.md](rules.md#marks)",
     "no_fields": "Kinds that have no fields, or whose fields are not known",
+    "parameters": "Windows and thresholds of those tables: see [rules.md](rules.md#windows-and-thresholds)",
     "percent_ids": "Texts that records name by number, such as `%%1842` for yes",
     "preauth_types": "`pre_auth_type`: how a Kerberos client proved who it is",
     "rdp_disconnect_reasons": "`reason_code` of LocalSessionManager 40: why a remote desktop was disconnected",
@@ -77,7 +79,18 @@ DATA = {
     "supported_encryption_types": "Bits of the encryption types that an account supports",
     "ticket_options": "`ticket_options`: bits of what a Kerberos client asked for",
     "ticket_options_common": "Common sums of those bits, and where they are seen",
+    "windows_builds": "`os_build`: releases of Windows, and whether they are servers: see [rules.md](rules.md#builds)",
 }
+
+READING_ORDER = ("sessions", "presence", "hosts", "accounts", "boots", "evidence")
+"""The worked-out tables that have a command, as a reader meets them. Others follow in the order they are built."""
+
+MADE_MARKS = {
+    "hint": "A boot hint (`boot_hint`) that differs from the one before by more than two seconds",
+    "ids_fell": "Logon ids that begin again from below, told from the order of the 4624 alone",
+    "system_logon": "A 4624 of type 0: the logon of Windows itself, which it writes at each start",
+}
+"""Marks of boots that no kind of event has by itself: models/boot_evidence.sql makes them."""
 
 EXIT_CODES = {
     0: "Done. An empty answer is an answer.",
@@ -118,8 +131,9 @@ def events() -> str:
 def tables() -> str:
     parts = [
         *_top("tables"),
-        "A case has five tables. [events](events.md) has its own page; these are the others. `logontracks sql` reads",
-        "all five by these names. Times are UTC, and NULL means that it is not known.",
+        "What was read stands in five tables. [events](events.md) has its own page; these are the others. What is",
+        "worked out from them is in [worked-out.md](worked-out.md). `logontracks sql` reads all by their names. Times",
+        "are UTC, and NULL means that it is not known.",
         "",
         "## sources",
         "",
@@ -131,6 +145,86 @@ def tables() -> str:
     for name, what, columns in TABLES:
         rows = ((f"`{column.name}`", column.type, column.meaning) for column in columns)
         parts += [f"## {name}", "", what, "", *_grid(("Column", "Type", "Meaning"), rows)]
+    return "\n".join(parts)
+
+
+def worked_out() -> str:
+    tables = [models.model(name) for name in models.MODELS]
+    shown = sorted(
+        (table for table in tables if table.published),
+        key=lambda table: READING_ORDER.index(table.name) if table.name in READING_ORDER else len(READING_ORDER),
+    )
+    parts = [
+        *_top("worked-out"),
+        "`logontracks ingest` works these tables out from what it has read; `logontracks build` does it again.",
+        "[sessions.md](sessions.md) explains what they say, [case.md](case.md#tables) where they are.",
+        "`logontracks sql` reads them by these names.",
+        "",
+        "- Times are UTC, as the clock of the host had them.",
+        "- NULL means that the logs do not tell it. It is never written as an empty text, `-` or 0.",
+        "- A column that ends in `_uid` is the `uid` of a row of [events](events.md), one that ends in `_id` the",
+        "  identity of a row of another table here (`logon_id` and `linked_logon_id` are those of Windows).",
+        "- Identities come from the records themselves, so logs that are added later do not change them.",
+        "- The sessions that commands show as `s-` and letters are the numbers in `session_id`.",
+        "",
+    ]
+    for table in shown:
+        text, made_of = _head(table)
+        rows = ((f"`{column.name}`", column.type, _plain(column.meaning)) for column in table.columns)
+        parts += [f"## {table.name}", "", *text, *_grid(("Column", "Type", "Meaning"), rows), *made_of]
+    parts += [
+        "## Steps",
+        "",
+        "On the way to these tables there are others, which are not kept. Each is a file in `src/logontracks/models`.",
+        "",
+    ]
+    rows = []
+    for table in tables:
+        if not table.published:
+            text, _ = _head(table)
+            rows.append((f"`{table.name}`", text[0], ", ".join(f"`{name}`" for name in sorted(table.reads))))
+    parts += _grid(("Step", "What a row is", "Worked out from"), rows)
+    return "\n".join(parts)
+
+
+def rules() -> str:
+    parts = [
+        *_top("rules"),
+        "What the [worked-out tables](worked-out.md) go by, besides the SQL. All of it is in `src/logontracks/data`;",
+        "when a row changes, `logontracks build` works the tables out anew.",
+        "",
+        "## Windows and thresholds",
+        "",
+        "File `parameters.csv`; the models have them by name.",
+        "",
+    ]
+    parameters = (
+        (f"`{row['name']}`", row["value"], row["unit"], _plain(row["reason"])) for row in catalogue.table("parameters")
+    )
+    parts += _grid(("Name", "Value", "Unit", "Why"), parameters)
+    parts += [
+        "## Marks",
+        "",
+        "A mark is what a record means to the models, whatever its provider and event id. File `marks.csv`. The",
+        "columns `started_by` and `ended_by` of `boots` hold marks.",
+        "",
+    ]
+    records: dict[str, list[str]] = {}
+    for row in catalogue.table("marks"):
+        event = catalogue.events().get((row["provider"].lower(), int(row["event_id"])))
+        title = _plain(event.title) if event else "(not among the kept kinds)"
+        records.setdefault(row["mark"], []).append(f"{row['event_id']} {title} (`{row['provider']}`)")
+    texts = {mark: "; ".join(found) for mark, found in records.items()} | MADE_MARKS
+    parts += _grid(("Mark", "Records that have it"), ((f"`{mark}`", texts[mark]) for mark in sorted(texts)))
+    parts += [
+        "## Builds",
+        "",
+        "What the number of a build, which EventLog 6009 tells at a start, says of a host. Where workstations and",
+        "servers share a build, it does not tell the role. File `windows_builds.csv`.",
+        "",
+    ]
+    builds = ((row["build"], row["name"], row["kind"]) for row in catalogue.table("windows_builds"))
+    parts += _grid(("Build", "Windows", "Role"), builds)
     return "\n".join(parts)
 
 
@@ -174,7 +268,7 @@ def data() -> str:
         "What the program knows of Windows stands in tables, one CSV file each in `src/logontracks/data`. They are",
         "part of the installed package; `logontracks.catalogue.table(name)` gives their rows. Each row names where it",
         "comes from, in its column `source`, by the tokens at the end of this page; several are joined by `;`.",
-        "`columns` is a choice of this program and has none.",
+        "`columns` is a choice of this program and has none; `parameters` has the reason of each instead.",
         "",
     ]
     rows = []
@@ -232,6 +326,8 @@ def command_line() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "events.md": events,
     "tables.md": tables,
+    "worked-out.md": worked_out,
+    "rules.md": rules,
     "kinds.md": kinds,
     "data.md": data,
     "commands.md": command_line,
@@ -269,6 +365,16 @@ def groups() -> dict[str, list[schema.Column]]:
 
 def _top(title: str) -> tuple[str, ...]:
     return (f"# {title}", "", GENERATED, "")
+
+
+def _head(table: models.Model) -> tuple[list[str], list[str]]:
+    """The head of a model as Markdown: what a row is and what NULL means, a paragraph each; what it is made from."""
+    text = re.sub(rf"^(View|{table.name}): ", "", table.meaning)
+    text, _, after = text.partition("Reads: ")
+    paragraphs = [text, after.partition(".\n")[2]]
+    lines = [_sentence(" ".join(part.split())) for each in paragraphs for part in each.split("\n\n") if part.strip()]
+    read = ", ".join(f"`{name}`" for name in sorted(table.reads))
+    return [line for each in lines for line in (each, "")], [f"Worked out from {read}.", ""]
 
 
 def _columns() -> Iterator[str]:

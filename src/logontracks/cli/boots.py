@@ -15,7 +15,7 @@ def command(names: tuple[str, ...], query: Query) -> None:
 
     \b
     Example:
-      logontracks boots WS3
+      logontracks boots WKS-105
     """
     from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start

@@ -21,7 +21,7 @@ def command(row: str, case: Path, view: View) -> None:
 
     \b
     Example:
-      logontracks evidence s-1x2k9 --format json
+      logontracks evidence s-0etbh --format json
     """
     from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start

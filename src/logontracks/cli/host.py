@@ -19,8 +19,8 @@ def command(name: str, query: Query, moment: str | None, *, everything: bool) ->
 
     \b
     Examples:
-      logontracks host WS3
-      logontracks host WS3 --at 2026-10-08T22:15
+      logontracks host WKS-105
+      logontracks host APP01 --at 2026-10-08T02:50
     """
     from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start

@@ -19,7 +19,7 @@ def command(names: tuple[str, ...], case: Path, view: View) -> None:
     \b
     Examples:
       logontracks hosts
-      logontracks hosts "ws*" --format csv --output hosts.csv
+      logontracks hosts "wks-*" --format csv --output hosts.csv
     """
     from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start

@@ -22,7 +22,7 @@ def command(case: Path, view: View, users: tuple[str, ...], hosts: tuple[str, ..
 
     \b
     Example:
-      logontracks now --host FS01
+      logontracks now --host "WKS-*"
     """
     from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start

@@ -40,7 +40,7 @@ def command(query: Query, overlap: str | None, least: str | None, *, everything:
     \b
     Examples:
       logontracks sessions --user anna.berg --since 2026-10-05
-      logontracks sessions --host WS3 --overlap 2026-10-08T22:00..2026-10-08T23:00
+      logontracks sessions --host WKS-105 --overlap 2026-10-08T14:00..2026-10-08T15:00
       logontracks sessions --type remote_desktop --min 5m
     """
     from logontracks import queries  # noqa: PLC0415 - fast start

@@ -29,7 +29,7 @@ ROAD = {
     "build": {"progress", "engines", "case", "models"},
     "pipeline": {"build", "errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
     "queries": {"build", "errors", "schema", "catalogue", "forms", "engines", "case"},
-    "cli": {"build", "errors", "progress", "schema", "case", "pipeline", "queries"},
+    "cli": {"build", "catalogue", "errors", "progress", "schema", "case", "pipeline", "queries"},
     "__main__": {"cli"},
     "simulate": {"catalogue"},  # apart: it makes logs to try the rest with
 }

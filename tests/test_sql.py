@@ -36,7 +36,7 @@ def own(firm: Company, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(case: Path, text: str, **options) -> pa.Table:
-    with queries.sql(Case(case), text, **options) as answer:
+    with queries.sql(Case(case), text, **{"seconds": 300.0, **options}) as answer:
         return answer.rows.read_all()
 
 

@@ -38,8 +38,8 @@ def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Wat
     try:
         give_core(connection)
         models.give_facts(connection)
+        watcher.phase("working out sessions")
         for name in models.MODELS:
-            watcher.phase(f"working out {name.replace('_', ' ')}")
             staged = writer.staging / f"{name}.parquet"
             rows = interruptible(connection, partial(_make, name, connection, staged))
             if rows is not None:

@@ -53,6 +53,6 @@ def main() -> None:
     logontracks ingest LOGS       read a folder of logs into ./case
     logontracks info              what is in it
     logontracks sessions          who was on which host, and until when
-    logontracks host WS3 --at T   who was on a host at a moment
+    logontracks host WKS-103 --at T   who was on a host at a moment
     logontracks events --user X   what the logs say of an account
     """

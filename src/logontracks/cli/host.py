@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, read_time, with_query
+from logontracks.cli.options import Query, View, microseconds, read_time, wall_clock, with_query
 
 
 @click.command("host")
@@ -32,10 +32,28 @@ def command(name: str, query: Query, moment: str | None, *, everything: bool) ->
         found = queries.who_was_on(case, name, at, limit=most(query.view), for_people=for_people, everything=everything)
         show(found, query.view, empty="Nobody was on it, as far as the logs tell.")
         return
-    about = queries.hosts(case, (name,), for_people=True, must=True)
-    if for_people and query.view.output is None:
-        show(replace(about, notes=()), replace(query.view, limit=None), empty="")
-        click.echo()
+    with queries.hosts(case, (name,), must=True) as about:
+        hosts = about.rows.read_all().to_pylist()
     wanted = queries.SessionFilter(hosts=(name,), since=query.since, until=query.until)
     found = queries.sessions(case, wanted, limit=most(query.view), for_people=for_people, everything=everything)
-    show(found, query.view, empty="No session fits.")
+    show(found, query.view, empty="No session fits.", above=_lines(hosts, query.view) if for_people else ())
+
+
+def _lines(hosts: list[dict[str, Any]], view: View) -> list[str]:
+    """Headers for people, one for each host."""
+    clock = wall_clock(view.tz)
+    lines: list[str] = []
+    for host in hosts:
+        role = (host["role"] or "").replace("_", " ")
+        seen = " to ".join(clock(microseconds(host[name])) for name in ("first_seen", "last_seen"))
+        rows = {
+            "Host": host["host"] + (f" ({role})" if role else ""),
+            "Names": host["names"] if host["names"] != host["host"] else "",
+            "Windows": host["os_name"] or "",
+            "Seen": f"{seen} ({view.tz.key})",
+            "Boots": f"{host['boots']:,}",
+            "Sessions": f"{host['sessions']:,}, {host['open_sessions']:,} open at the end of its logs",
+        }
+        lines += [f"{name:9} {text}" for name, text in rows.items() if text]
+        lines.append("")
+    return lines

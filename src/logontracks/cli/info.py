@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from logontracks.cli.options import View, iso_clock, opened, say, visible, wall_clock, with_case, with_view
+from logontracks.cli.options import Clock, View, iso_clock, microseconds, opened, say, wall_clock, with_case, with_view
 
 
 @click.command("info")
@@ -47,21 +47,23 @@ def command(case: Path, view: View, *, of_sources: bool, digest: bool) -> None:
         if len(rows) < len(table):
             say(f"First {len(rows):,} of {len(table):,} rows (--limit 0 for all).")
         return
-    if view.format == "table" and view.output is None:
+    if view.format == "table":
         clock = wall_clock(view.tz, "microseconds" if view.microseconds else "seconds")
-        with opened(None) as sink:
-            for name, value in totals.items():
-                text = f"{value:,}" if isinstance(value, int) else f"{value or ''}"
-                if isinstance(value, datetime):
-                    text = clock(_microseconds(value))
-                sink.write(f"{name.replace('_', ' '):12} {visible(text)}".rstrip().encode() + b"\n")
-            sink.write(b"\n")
+        render(table.to_reader(), view, above=_lines(totals, clock))
+        return
     render(table.to_reader(), view)
 
 
-def _microseconds(moment: datetime) -> int:
-    return (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+def _lines(totals: dict[str, Any], clock: Clock) -> list[str]:
+    """Totals for people."""
+    lines = []
+    for name, value in totals.items():
+        text = f"{value:,}" if isinstance(value, int) else f"{value or ''}"
+        if isinstance(value, datetime):
+            text = clock(microseconds(value))
+        lines.append(f"{name.replace('_', ' '):12} {text}".rstrip())
+    return [*lines, ""]
 
 
 def _timed(row: dict[str, Any], iso: Any) -> dict[str, Any]:
-    return {name: iso(_microseconds(value)) if hasattr(value, "tzinfo") else value for name, value in row.items()}
+    return {name: iso(microseconds(value)) if hasattr(value, "tzinfo") else value for name, value in row.items()}

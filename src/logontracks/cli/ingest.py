@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from logontracks.cli.options import read_zone, say, with_case
+from logontracks.errors import UsageError
 
 DAMAGED = 4  # exit code: done, but some input could not be read whole
 
 
 @click.command("ingest")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("names", metavar="PATH...", nargs=-1, required=True)
 @with_case
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]")
 @click.option(
@@ -22,7 +23,7 @@ DAMAGED = 4  # exit code: done, but some input could not be read whole
 @click.option("--no-activity", is_flag=True, help="Leave out what sessions did (processes, files, shares).")
 @click.option("--source-tz", metavar="ZONE", help="Zone of logs whose times have none, as Europe/Berlin.")
 def command(
-    paths: tuple[Path, ...], case: Path, jobs: int | None, *, no_build: bool, no_activity: bool, source_tz: str | None
+    names: tuple[str, ...], case: Path, jobs: int | None, *, no_build: bool, no_activity: bool, source_tz: str | None
 ) -> int:
     """Read event logs into a case: EVTX files, NXLog JSON lines, folders of them.
 
@@ -37,6 +38,9 @@ def command(
     from logontracks.cli.watching import watching  # noqa: PLC0415 - fast start
     from logontracks.pipeline import ingest  # noqa: PLC0415 - fast start
 
+    if not all(names):
+        raise UsageError("a PATH is empty", "Name files or folders; `.` is the current folder.")
+    paths = [Path(name) for name in names]
     zone = read_zone(source_tz).key if source_tz else None
     with watching() as watcher:
         done = ingest(

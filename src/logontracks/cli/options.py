@@ -220,6 +220,11 @@ def _once(moment: datetime, tz: ZoneInfo) -> datetime:
     )
 
 
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of a naive UTC time, as clocks want them."""
+    return (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
 def iso_clock(tz: ZoneInfo) -> Clock:
     """2026-10-05T08:12:44.000000Z, or with the offset of the zone; also Z where that has odd seconds."""
 

@@ -41,14 +41,18 @@ _LEAST_WIDTH = 16  # a text column is folded to this before the table gives way 
 _ODD = re.compile(r"[^ -~]")
 
 
-def render(reader: pa.RecordBatchReader, view: View) -> int:
+def render(reader: pa.RecordBatchReader, view: View, *, above: Sequence[str] = ()) -> int:
     """Write the stream as `view` wants it; the number of rows written. Rows that were cut off are told on stderr.
+
+    `above` are lines for people, written before the rows.
 
     Bounded memory for all formats but table. A reader that goes away (`| head`) ends the writing quietly. Raises
     UsageError for a place that cannot be written to, Error when writing fails; a file is then as it was before.
     """
     rows = _Rows(reader, view.limit)
     with opened(view.output) as sink:
+        for line in above:
+            sink.write(visible(line).encode() + b"\n")
         match view.format:
             case "table":
                 _table(rows, view, sink)

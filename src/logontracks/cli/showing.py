@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,10 @@ def most(view: View) -> int:
     return view.limit + 1 if view.limit else 0
 
 
-def show(answer: Answer, view: View, *, empty: str) -> None:
-    """Write the rows; `empty` is said to people where there are none."""
+def show(answer: Answer, view: View, *, empty: str, above: Sequence[str] = ()) -> None:
+    """Write the rows, with lines `above` them; `empty` is said to people where there are none."""
     with answer:
-        shown = render(answer.rows, replace(view, total=answer.total))
+        shown = render(answer.rows, replace(view, total=answer.total), above=above)
     for note in answer.notes:
         say(note)
     if not shown and people(view):

@@ -20,8 +20,9 @@ from logontracks.cli.options import View, with_case, with_view
 def command(text: str, case: Path, view: View, seconds: float, memory: str | None) -> None:
     """The rows of one SELECT (DuckDB's dialect). It can read the case and nothing else, and write nothing.
 
-    Tables: events, sources, problems, extents (runs of record ids), event_counts (also of records not kept).
-    Times are UTC.
+    Tables: events, sources, problems, extents (runs of record ids), event_counts (also of records not kept), and those
+    that were worked out: sessions, presence, failures, authentications, hosts, accounts, boots, evidence ... Times are
+    UTC.
 
     \b
     Example:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, iso_clock, opened, visible, wall_clock, with_query
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from logontracks.cli.options import Query, iso_clock, microseconds, opened, wall_clock, with_query
 
 
 @click.command("track")
@@ -54,14 +52,9 @@ def command(user: str, query: Query, *, everything: bool) -> None:
         with opened(view.output) as sink:
             sink.write((json.dumps(told, indent=1) + "\n").encode())
         return
-    if people(view) and view.output is None:
-        clock = wall_clock(view.tz)
-        with opened(None) as sink:
-            for header in found.accounts:
-                for line in _lines(header, clock, view.tz.key):
-                    sink.write(visible(line).encode() + b"\n")
-                sink.write(b"\n")
-    show(found.story, view, empty="Nothing in that time.")
+    clock = wall_clock(view.tz)
+    headers = [line for header in found.accounts for line in (*_lines(header, clock, view.tz.key), "")]
+    show(found.story, view, empty="Nothing in that time.", above=headers if people(view) else ())
 
 
 def _lines(header: dict[str, Any], clock: Any, zone: str) -> list[str]:
@@ -81,7 +74,7 @@ def _lines(header: dict[str, Any], clock: Any, zone: str) -> list[str]:
         "UPN": header["upn"] or "",
         "Home machine": header["home_machine"] or "",
         "Usual hours": f"{header['usual_hours']} ({zone})" if header["usual_hours"] else "",
-        "Seen": f"{clock(_microseconds(header['first_seen']))} to {clock(_microseconds(header['last_seen']))} ({zone})",
+        "Seen": f"{clock(microseconds(header['first_seen']))} to {clock(microseconds(header['last_seen']))} ({zone})",
         "Sessions": counts if header["sessions"] else "none in the logs",
         "Asked for": asked,
         "Failed": f"{header['failed_attempts']:,} attempts" if header["failed_attempts"] else "",
@@ -91,8 +84,4 @@ def _lines(header: dict[str, Any], clock: Any, zone: str) -> list[str]:
 
 
 def _plain(header: dict[str, Any], iso: Any) -> dict[str, Any]:
-    return {name: iso(_microseconds(value)) if isinstance(value, datetime) else value for name, value in header.items()}
-
-
-def _microseconds(moment: datetime) -> int:
-    return int((moment.replace(tzinfo=UTC) - _EPOCH).total_seconds() * 1_000_000)
+    return {name: iso(microseconds(value)) if isinstance(value, datetime) else value for name, value in header.items()}

@@ -71,11 +71,6 @@ def literal(text: str) -> str:
     return "'" + text.encode("utf-8", "backslashreplace").decode().replace("'", "''") + "'"
 
 
-def name(text: str) -> str:
-    """Text as a quoted SQL name."""
-    return '"' + text.replace('"', '""') + '"'
-
-
 def files(paths: list[Path]) -> str:
     """A list of files for read_parquet, which takes `*`, `?` and `[` in a name for a pattern."""
     return "[" + ", ".join(literal(re.sub(r"[*?[]", r"[\g<0>]", str(path))) for path in paths) + "]"

@@ -6,12 +6,11 @@ from logontracks.queries.events import EventFilter, events
 from logontracks.queries.info import Info, info, problems
 from logontracks.queries.lists import accounts, boots, evidence, hosts
 from logontracks.queries.sessions import REASONS, SessionFilter, at_the_end, presence, sessions, who_was_on
-from logontracks.queries.sql import SQL_SECONDS, sql
+from logontracks.queries.sql import sql
 from logontracks.queries.track import Track, track
 
 __all__ = [
     "REASONS",
-    "SQL_SECONDS",
     "Answer",
     "AuthenticationFilter",
     "EventFilter",

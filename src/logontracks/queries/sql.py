@@ -6,21 +6,20 @@ import json
 import re
 import sys
 from collections.abc import Generator
+from pathlib import PurePosixPath
 from threading import Event, Timer
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from logontracks.case import Case
+from logontracks.case import TABLES, Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.errors import QueryError
 from logontracks.queries.answer import Answer, stop, stream
 
-SQL_SECONDS = 300.0
 
-
-def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, memory: str | None = None) -> Answer:
+def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | None = None) -> Answer:
     """The rows of one SELECT over the tables of the case.
 
     It can read nothing but the case and write nothing at all. Raises QueryError when the text is not exactly one
@@ -29,6 +28,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
     if memory is not None and not _SIZE.fullmatch(memory):
         raise QueryError(f"{memory!r} is no size of memory", "write 4GB or 600MB")
     too_late = Event()
+    tables = tables_of(case)
     try:
         connection = case.connect(memory=memory)
         query = _one_select(connection, text)
@@ -40,7 +40,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
         ):
             connection.execute(f"SET {setting}")
     except duckdb.Error as error:
-        raise _failed(error, seconds, too_late) from error
+        raise _failed(error, seconds, too_late, tables) from error
 
     def interrupt() -> None:
         too_late.set()
@@ -52,7 +52,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
     try:
         reader, batches = stream(connection, query)
     except _STREAM_ERRORS as error:
-        raise _failed(error, seconds, too_late) from error
+        raise _failed(error, seconds, too_late, tables) from error
     finally:
         if sys.exc_info()[0] is not None:
             stop(timer)
@@ -66,7 +66,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float = SQL_SECONDS, 
                 if left == 0:
                     return
         except _STREAM_ERRORS as error:
-            raise _failed(error, seconds, too_late) from error
+            raise _failed(error, seconds, too_late, tables) from error
 
     rows = bounded()
     return Answer(pa.RecordBatchReader.from_batches(reader.schema, rows), None, connection, rows, timer)
@@ -76,14 +76,20 @@ _STREAM_ERRORS = (duckdb.Error, pa.ArrowException, OSError)  # OSError is what t
 _SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kmgt]i?b", re.IGNORECASE)
 
 
-def _failed(error: Exception, seconds: float, too_late: Event) -> QueryError:
+def tables_of(case: Case) -> tuple[str, ...]:
+    """Names of what can be selected from."""
+    worked_out = case.manifest.tables.files if case.manifest.tables else ()
+    return (*TABLES, "sources", *sorted(PurePosixPath(file.path).stem for file in worked_out))
+
+
+def _failed(error: Exception, seconds: float, too_late: Event, tables: tuple[str, ...] = ()) -> QueryError:
     if too_late.is_set():
         return QueryError(f"the query took longer than {seconds:g} s", "narrow it, or give it more with --seconds")
     text = str(error).strip()
     if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory"):
         # what follows on other lines are settings that nobody can change here
         return QueryError(text.partition("\n")[0], "narrow it, or give it more memory with --memory")
-    return QueryError(text, "tables: events, sources, problems, extents, event_counts")
+    return QueryError(text, f"tables: {', '.join(tables)}" if tables else "")
 
 
 def _one_select(connection: Connection, text: str) -> str:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types fix docs golden bench fuzz clean
+.PHONY: demo test lint types fix docs golden bench bench-models fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,12 @@ golden: $(READY)  ## rewrite tests/golden from the real logs; `git diff` is the 
 bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/bench.py
+
+bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
+	$(BIN)/python benchmarks/make_data.py
+	rm -rf benchmarks/data/case
+	$(BIN)/logontracks ingest benchmarks/data/kept --case benchmarks/data/case --no-build
+	$(BIN)/python benchmarks/bench_models.py benchmarks/data/case
 
 fuzz: $(READY)  ## ten thousand damaged files
 	$(BIN)/python tests/fuzz/fuzz_evtx.py --count 10000

@@ -22,7 +22,7 @@ def command(text: str, case: Path, view: View, seconds: float, memory: str | Non
 
     Tables: events, sources, problems, extents (runs of record ids), event_counts (also of records not kept), and those
     that were worked out: sessions, presence, failures, authentications, hosts, accounts, boots, evidence ... Times are
-    UTC.
+    UTC. told_id(session_id) and told_failure(failure_id) are the ids that other commands show and take.
 
     \b
     Example:

@@ -61,7 +61,7 @@ MODELS = (
 FOLDER = files("logontracks") / "models"
 
 _COLUMN = re.compile(r"^ {2,}(?P<name>[a-z][a-z0-9_]*) (?P<type>[A-Z]+): (?P<meaning>.+)$")
-_MORE = re.compile(r"^ {6,}(?P<more>\S.*)$")
+_MORE = re.compile(r"^ {4,}(?P<more>\S.*)$")
 
 
 @dataclass(frozen=True, slots=True)

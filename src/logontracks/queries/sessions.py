@@ -9,7 +9,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, answer, like
-from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, with_tables
+from logontracks.queries.tables import accounts_of, among, hosts_of, many, no_host, with_tables
 
 REASONS = {
     "logoff": "logged off",
@@ -50,6 +50,10 @@ class SessionFilter:
 _FROM = "COALESCE(LEAST(s.start_time, s.end_time), s.first_time)"
 _TO = """CASE WHEN s.end_certainty = 'unknown' THEN TIMESTAMP '9999-12-31'
     ELSE GREATEST(s.end_time, COALESCE(s.end_time_max, s.end_time), COALESCE(s.start_time, s.first_time)) END"""
+# Most network logons that lack a record of their end were over at once. To people they are shown where they are known
+# to have been, not at every later time at which they may have been.
+_TRAILS = "(s.logon_type IN (3, 8) AND s.end_certainty <> 'exact')"
+_KNOWN_TO = f"CASE WHEN {_TRAILS} THEN s.last_time ELSE {_TO} END"
 
 
 def sessions(
@@ -70,7 +74,7 @@ def sessions(
 def _sessions(
     connection: Connection, wanted: SessionFilter, limit: int, *, for_people: bool, everything: bool
 ) -> Answer:
-    where, notes = _where(connection, wanted)
+    where, notes = _where(connection, wanted, to=_KNOWN_TO if for_people and not everything else _TO)
     limited = f"LIMIT {limit}" if limit else ""
     if not for_people:
         query = f"""SELECT s.* REPLACE (told_id(s.session_id) AS session_id) FROM sessions AS s WHERE {where}
@@ -85,7 +89,7 @@ def _sessions(
         left = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND NOT ({shown})"
         count = interruptible(connection, lambda: connection.execute(left).fetchall()[0][0])
         if count:
-            told = f"{count:,} sessions of computers, services and window managers are left out: --all shows them."
+            told = f"{many(count, 'session')} of computers, services and window managers left out: --all shows all."
             notes = (*notes, told)
     folds = "FALSE" if everything or wanted.types else _FOLDED
     connection.execute(
@@ -96,7 +100,9 @@ def _sessions(
         connection, lambda: connection.execute("SELECT COUNT(*) FROM chosen WHERE folds").fetchall()[0][0]
     )
     if folded:
-        told = f"{folded:,} network logons are counted, a row for each account, host, source and day: --all shows each."
+        told = (
+            f"{many(folded, 'network logon')} counted, a row for each account, host, source and day: --all shows each."
+        )
         notes = (*notes, told)
     query = f"SELECT * EXCLUDE (sorted, id) FROM ({_PEOPLE}) ORDER BY sorted, id {limited}"
     return answer(connection, query, total).told(*notes)
@@ -114,8 +120,8 @@ LASTED = """CASE
     || CASE WHEN ABS(s.clock_step_s) >= 60 THEN ', clock set' ELSE '' END"""
 
 _WORDS = " ".join(f"WHEN {literal(code)} THEN {literal(text)}" for code, text in REASONS.items())
-ENDED = f"""CASE s.end_reason {_WORDS} END
-    || CASE WHEN s.end_certainty = 'bounded' THEN ', at about that time' ELSE '' END"""
+ENDED = f"""CASE WHEN {_TRAILS} THEN 'no record of its end' ELSE CASE s.end_reason {_WORDS} END
+    || CASE WHEN s.end_certainty = 'bounded' THEN ', at about that time' ELSE '' END END"""
 
 _BY = """words(s.opened_by) || CASE WHEN s.admin THEN ', admin' ELSE '' END
     || CASE WHEN s.start_certainty = 'unknown' THEN ', before the log' ELSE '' END"""
@@ -144,8 +150,8 @@ GROUP BY s.account, s.host_id, s.source_address, CASE WHEN s.source_address IS N
 """
 
 
-def _where(connection: Connection, wanted: SessionFilter) -> tuple[str, tuple[str, ...]]:
-    """SQL for the filter, and what the user should know of the names in it."""
+def _where(connection: Connection, wanted: SessionFilter, *, to: str = _TO) -> tuple[str, tuple[str, ...]]:
+    """SQL for the filter, and what the user should know of the names in it. `to` is the last moment of a session."""
     parts = ["TRUE"]
     notes: tuple[str, ...] = ()
     if wanted.users:
@@ -165,7 +171,7 @@ def _where(connection: Connection, wanted: SessionFilter) -> tuple[str, tuple[st
         if end is not None:
             parts.append(f"{_FROM} < {_moment(end)}")
         if begin is not None:
-            parts.append(f"{_TO} >= {_moment(begin)}")
+            parts.append(f"{to} >= {_moment(begin)}")
     if wanted.least_s is not None:
         parts.append(f"s.duration_min_s >= {wanted.least_s}")
     if wanted.open_only:
@@ -262,6 +268,12 @@ def who_was_on(
         where = f"{among('s.host_id', hosts)} AND {_FROM} <= {at} AND {_TO} > {at}"
         if for_people and not everything:
             where += " AND COALESCE(s.kind, 'person') = 'person'"
+            trailing = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND {_TRAILS} AND s.last_time < {at}"
+            count = interruptible(connection, lambda: connection.execute(trailing).fetchall()[0][0])
+            where += f" AND NOT ({_TRAILS} AND s.last_time < {at})"
+            if count:
+                told = f"{many(count, 'earlier network logon')} without a record of the end may have been open: --all."
+                notes = (*notes, told)
         sure = f"CASE WHEN {certain} THEN 'certain' ELSE 'possible' END AS certainty"
         told = (
             f"""{sure}, s.account, {_BY} AS opened_by, COALESCE(s.source_address, s.workstation) AS source, s.host,

@@ -17,6 +17,7 @@ from logontracks.case import TABLES, Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.errors import QueryError
 from logontracks.queries.answer import Answer, stop, stream
+from logontracks.queries.tables import give_functions
 
 
 def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | None = None) -> Answer:
@@ -32,6 +33,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | 
     try:
         connection = case.connect(memory=memory)
         query = _one_select(connection, text)
+        give_functions(connection)
         folder = literal(str(case.folder.resolve()) + "/")
         for setting in (
             f"allowed_directories = [{folder}]",

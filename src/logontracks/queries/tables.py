@@ -38,6 +38,12 @@ FUNCTIONS = (
 )
 
 
+def give_functions(connection: Connection) -> None:
+    """Make the functions on a connection, those of `sql` too."""
+    for function in FUNCTIONS:
+        connection.execute(f"CREATE MACRO {function}")
+
+
 def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple[str, ...]]:
     """What `work` finds in the worked-out tables of a case, and what the user should know of them.
 
@@ -50,8 +56,7 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
                 f"the tables of the case in {case.folder} have not been worked out",
                 f"run `logontracks build --case {case.folder}`",
             )
-        for function in FUNCTIONS:
-            connection.execute(f"CREATE MACRO {function}")
+        give_functions(connection)
         connection.execute("CREATE TABLE logon_words (code INTEGER, symbol VARCHAR)")
         types = [(int(row["code"]), row["symbol"]) for row in catalogue.table("logon_types")]
         connection.executemany("INSERT INTO logon_words VALUES (?, ?)", types)
@@ -126,6 +131,11 @@ def hosts_of(connection: Connection, hosts: tuple[str, ...]) -> tuple[list[int],
             notes.append(f"{host} fits {len(rows):,} hosts: {', '.join(key for _, key in rows[:6])}.")
         found += [host_id for host_id, _ in rows]
     return found, tuple(notes)
+
+
+def many(number: int, noun: str) -> str:
+    """1 session, 1,203 sessions."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def no_host(notes: tuple[str, ...]) -> QueryError:

@@ -50,12 +50,8 @@ def track(
         if len(accounts) > MOST_ACCOUNTS:
             raise QueryError(f"{user} fits {len(accounts):,} accounts", "name one, or a domain: DOMAIN\\name")
         headers = tuple(interruptible(connection, lambda: [_header(connection, account, tz) for account in accounts]))
-        story = _story(accounts, folded=not everything)
-        where = "TRUE"
-        if since is not None:
-            where += f" AND COALESCE(end_time, start_time) >= {_moment(since)}"
-        if until is not None:
-            where += f" AND start_time < {_moment(until)}"
+        story = _story(accounts, _between("t", "t", since, until), folded=not everything)
+        where = _between("start_time", "COALESCE(end_time, start_time)", since, until)
         columns = _FOR_PEOPLE if for_people else "*"
         if for_people and len(accounts) > 1:
             columns = columns.replace("what,", "account, what,", 1)
@@ -73,8 +69,11 @@ def track(
 _FOR_PEOPLE = """start_time, end_time, what, count, host, source, detail, result, id"""
 
 
-def _story(accounts: list[int], *, folded: bool) -> str:
-    """SQL for all that is told of accounts: sessions, changes of presence, failures, tickets and NTLM."""
+def _story(accounts: list[int], within: str, *, folded: bool) -> str:
+    """SQL for all that is told of accounts: sessions, changes of presence, failures, tickets and NTLM.
+
+    `within` is a condition on the time `t` of what is folded, so that a row counts nothing beyond the asked time.
+    """
     mine = among("account_id", accounts)
     day = "CAST(t AS DATE)" if folded else "id"
     return f"""
@@ -97,6 +96,7 @@ def _story(accounts: list[int], *, folded: bool) -> str:
             s.admin, told_id(s.session_id) AS id,
             CASE WHEN s.opened_by = 'network' THEN s.auth_package ELSE words(s.opened_by) END AS kind, s.account_id
         FROM sessions AS s WHERE {mine.replace("account_id", "s.account_id")} AND {_NETWORK})
+    WHERE {within}
     GROUP BY account_id, host_id, source, {day}
     UNION ALL
     SELECT 3, p.account, p.start_time, p.end_time, words(p.state), NULL, p.host, NULL, spelled(p.duration_s), NULL,
@@ -126,7 +126,17 @@ def _story(accounts: list[int], *, folded: bool) -> str:
                 WHEN 'mapping' THEN 'certificate mapped' ELSE 'NTLM checked' END AS what,
             concat_ws(', ', a.weak, words(a.delegation)) AS detail
         FROM authentications AS a WHERE {mine.replace("account_id", "a.account_id")} AND a.success)
+    WHERE {within}
     GROUP BY account_id, host_id, client, what, {day}"""
+
+
+def _between(first: str, last: str, since: datetime | None, until: datetime | None) -> str:
+    parts = ["TRUE"]
+    if since is not None:
+        parts.append(f"{last} >= {_moment(since)}")
+    if until is not None:
+        parts.append(f"{first} < {_moment(until)}")
+    return " AND ".join(parts)
 
 
 _NETWORK = "s.logon_type IN (3, 8) AND s.opened_by IN ('network', 'network_share', 'access_check', 'application')"

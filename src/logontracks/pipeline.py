@@ -26,6 +26,9 @@ from logontracks.pool import Result, read_all
 from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces
 from logontracks.sources.envelope import Problem
 
+TASK_BYTES = 64 << 20  # of logs that a worker reads in one go, at most
+TASKS_A_JOB = 8  # at least, if there is so much to read
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -95,7 +98,7 @@ def ingest(
             try:
                 hashes = {s.number: hasher.submit(_sha256, s.path) for s in new if s.number not in sha256}
                 result = read_all(
-                    _tasks(new),
+                    _tasks(new, jobs),
                     staging=writer.staging,
                     jobs=jobs,
                     patience=patience,
@@ -188,15 +191,17 @@ def _without_unreadable(
     return read, unread
 
 
-def _tasks(sources: list[Source]) -> list[list[Range]]:
-    """Ranges in groups of about one range's size: large sources first, small ones together."""
+def _tasks(sources: list[Source], jobs: int) -> list[list[Range]]:
+    """Ranges in groups, large sources first: few groups cost less, many spread better over the workers."""
     ranges = [(part, source) for source in sources for part in pieces(source)]
     ranges.sort(key=lambda each: (-min(each[1].size_bytes, PIECE_BYTES), each[0].source, each[0].first))
+    enough = sum(source.size_bytes for source in sources) // (TASKS_A_JOB * jobs)
+    enough = min(max(enough, PIECE_BYTES), TASK_BYTES)
     tasks: list[list[Range]] = []
-    size = PIECE_BYTES
+    size = enough
     for part, source in ranges:
         own = min(source.size_bytes, PIECE_BYTES)
-        if size + own > PIECE_BYTES:
+        if size + own > enough:
             tasks.append([])
             size = 0
         tasks[-1].append(part)
@@ -230,11 +235,11 @@ def _finish(
     again = {entry.sha256 for entry in manifest.sources} & {sha256[source.number] for source in sources}
 
     def staged(name: str) -> list[Path]:
-        found = (writer.staging / f"{name}-{task}.parquet" for task in sorted(result.tasks))
-        return [path for path in found if path.exists()]
+        done = set(map(str, result.tasks))
+        return sorted(path for path in writer.staging.glob(f"{name}-*.parquet") if _task_of(path) in done)
 
     names = {source.number: (sha256[source.number], source.form) for source in sources}
-    files = Staged(staged("events"), staged("runs"), staged("counts"), names)
+    files = Staged(staged("cells"), staged("runs"), staged("counts"), names)
     merged = merge(writer, files, without=again, jobs=jobs)
     entries = {entry.sha256: entry for entry in manifest.sources}
     for source in sources:
@@ -258,6 +263,10 @@ def _finish(
     if changed != manifest or not manifest.sources:
         writer.commit(changed)
     return lost
+
+
+def _task_of(staged: Path) -> str:
+    return staged.stem.partition("-")[2].partition(".")[0]
 
 
 def _problems(

@@ -20,7 +20,7 @@ from logontracks.catalogue import Keep
 from logontracks.normalize import STAGED, Normalizer
 from logontracks.simulate.evtx_writer import Event, Template, filetime, write_evtx
 from logontracks.sources import evtx
-from logontracks.sources.envelope import to_table
+from logontracks.sources.envelope import to_tables
 from logontracks.sources.evtx_text import Common, Piece, collect
 
 SECURITY = "Microsoft-Windows-Security-Auditing"
@@ -246,7 +246,7 @@ def read_back(path: Path, few: int) -> pa.Table:
     assert where is not None
     common = Common(activity=True)
     piece = evtx.read(common, 7, path, where, 0, where.chunks)
-    tables = [(kind, to_table(rows, common.heads, common.tails)) for kind, rows in piece.rows.items()]
+    tables = to_tables(piece.rows, common.heads, common.tails)
     before, normalize.FEW = normalize.FEW, few
     try:
         staged, bad = Normalizer().rows(tables)
@@ -1270,7 +1270,7 @@ def test_a_record_whose_fields_are_no_json_is_told(normalizer, count):
     tail = common.tail("t", {"Channel": "Security", "Computer": "ws1"})
     data: list[str | None] = ['{"TargetUserName":"alice"}', "{", None] * (count // 3)
     rows = [(3, n, head, tail, n, "2026-10-01T09:30:00.123456Z", None, None, text) for n, text in enumerate(data)]
-    table = to_table(rows, common.heads, common.tails)
+    ((_, table),) = to_tables({normalize.Kind(SECURITY.lower(), 4634): rows}, common.heads, common.tails)
     staged, bad = normalizer.rows([(normalize.Kind(SECURITY.lower(), 4634), table)])
     assert staged["target_name"].to_pylist() == ["alice", None] * (count // 3)
     assert bad == [(3, n) for n, text in enumerate(data) if text == "{"]

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from logontracks import staging
 from logontracks.normalize import Normalizer
 from logontracks.sources import Range, evtx, nxlog
-from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_table
+from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_tables
 from logontracks.sources.evtx_mend import CHUNK_SIZE
 from logontracks.sources.evtx_text import Common, NotCleanError, Piece
 
@@ -53,7 +53,7 @@ class Worker:
         for activity, common in self._common.items():
             if common.full():
                 self._common[activity] = Common(activity=activity)
-        rows: dict[tuple[bool, Kind], list[Row]] = defaultdict(list)
+        rows: dict[bool, dict[Kind, list[Row]]] = {activity: defaultdict(list) for activity in self._common}
         tables: list[tuple[Kind, pa.Table]] = []
         extents: dict[int, Extents] = defaultdict(Extents)
         problems: dict[int, list[Problem]] = defaultdict(list)
@@ -66,7 +66,7 @@ class Worker:
                 if part.form == "evtx":
                     piece = self._read_evtx(part)
                     for kind, found in piece.rows.items():
-                        rows[part.activity, kind].extend(found)
+                        rows[part.activity][kind].extend(found)
                         waiting += len(found)
                 else:
                     with self._timer(self._range_seconds(part)):
@@ -107,15 +107,15 @@ class Worker:
     def _stage(
         self,
         name: str,
-        rows: dict[tuple[bool, Kind], list[Row]],
+        rows: dict[bool, dict[Kind, list[Row]]],
         tables: list[tuple[Kind, pa.Table]],
         problems: dict[int, list[Problem]],
     ) -> int:
         """Normalize and stage what was read so far; gives the number of rows."""
         say({"at": None})  # whatever goes wrong here is not the last chunk's fault
-        for (activity, kind), found in rows.items():
-            tables.append((kind, to_table(found, self._common[activity].heads, self._common[activity].tails)))
-        rows.clear()
+        for activity, common in self._common.items():
+            tables.extend(to_tables(rows[activity], common.heads, common.tails))
+            rows[activity].clear()
         staged, bad = self._normalizer.rows(tables)
         tables.clear()
         for source, lost in Counter(source for source, _ in bad).items():
@@ -218,6 +218,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     _bound_memory()
     gc.disable()  # records make no cycles, and there are millions
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps a third more
     options = json.loads(sys.argv[1])
     worker = Worker(
         Path(options["staging"]),

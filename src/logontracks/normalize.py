@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from operator import mul
 from typing import Any
 
 import duckdb
@@ -212,19 +213,41 @@ def _floor(numbers: pa.ChunkedArray, step: int) -> pa.ChunkedArray:
     return pc.if_else(pc.less(numbers, pc.multiply(quotient, step)), pc.subtract(quotient, 1), quotient)
 
 
-def _uids(table: pa.Table, seconds: pa.ChunkedArray) -> pa.Array:
+def _uids(table: pa.Table, seconds: pa.ChunkedArray) -> pa.ChunkedArray:
     """Host, log, record id, event and second name a record; where the form has no record id, all it says does."""
-    parts = (table["log_key"].cast(pa.int64()), table["record_id"], table["event_id"].cast(pa.int64()), seconds)
-    by_record, by_event, by_second = MIX
-    return pa.array(
+    parts = [table["record_id"], table["event_id"].cast(pa.int64()), pc.fill_null(seconds, 0)]
+    bounds = [pc.min_max(part).as_py() for part in parts]
+    uid = table["log_key"].cast(pa.int64())
+    if all(bound["min"] is None or (bound["min"] >= 0 and bound["max"] < 1 << 31) for bound in bounds):
+        for part, factor in zip(parts, MIX, strict=True):
+            uid = _modulo(pc.add(uid, _product(part, factor)))
+        return uid
+    known = zip(uid.to_pylist(), *(part.to_pylist() for part in parts), strict=True)
+    return pa.chunked_array(
         [
-            None
-            if record is None
-            else (log + record * by_record + event * by_event + (second or 0) * by_second) % PRIME
-            for log, record, event, second in zip(*(part.to_pylist() for part in parts), strict=True)
-        ],
-        pa.int64(),
+            pa.array(
+                [
+                    None if numbers[0] is None else (key + sum(map(mul, numbers, MIX))) % PRIME
+                    for key, *numbers in known
+                ],
+                pa.int64(),
+            )
+        ]
     )
+
+
+def _product(numbers: pa.ChunkedArray, factor: int) -> pa.ChunkedArray:
+    """Numbers of 31 bits by a factor of 61, modulo PRIME, in steps that stay in 63 bits."""
+    high, low = factor >> 31, factor & (1 << 31) - 1
+    above = pc.multiply(numbers, high)  # by 1 << 31, which moves its upper bits past the 61st: there they count once
+    carried = pc.add(pc.shift_right(above, 30), pc.shift_left(pc.bit_wise_and(above, (1 << 30) - 1), 31))
+    return _modulo(pc.add(carried, pc.multiply(numbers, low)))
+
+
+def _modulo(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers of 63 bits modulo PRIME, which is 1 << 61 less 1."""
+    folded = pc.add(pc.shift_right(numbers, 61), pc.bit_wise_and(numbers, PRIME))
+    return pc.if_else(pc.greater_equal(folded, PRIME), pc.subtract(folded, PRIME), folded)
 
 
 def _field(parsed: pa.Array, name: str) -> pa.Array:

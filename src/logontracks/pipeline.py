@@ -92,7 +92,7 @@ def ingest(
         )
     with writing(case) as writer:
         watcher.phase("comparing with the case")
-        new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz)
+        new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz, jobs=jobs)
         watcher.start(sum(source.size_bytes for source in new), len(new))
         with ThreadPoolExecutor(max_workers=1) as hasher:
             try:
@@ -139,7 +139,7 @@ def _outcome(case: Path, read: set[str]) -> dict[str, Any]:
 
 
 def _not_yet_read(
-    sources: list[Source], manifest: Manifest, *, activity: bool, source_tz: str | None
+    sources: list[Source], manifest: Manifest, *, activity: bool, source_tz: str | None, jobs: int
 ) -> tuple[list[Source], dict[int, str]]:
     """The sources that would add something, and the hashes worked out on the way: only files of equal size need one.
 
@@ -148,13 +148,17 @@ def _not_yet_read(
     known = {entry.sha256: entry for entry in manifest.sources}
     sizes = Counter(source.size_bytes for source in sources)
     sizes.update({entry.size_bytes for entry in manifest.sources})
+    same_size = [source for source in sources if sizes[source.size_bytes] > 1]
+    with ThreadPoolExecutor(jobs) as hashers:
+        digests = hashers.map(_sha256, [source.path for source in same_size])
+        hashed = {source.number: digest for source, digest in zip(same_size, digests, strict=True)}
     sha256: dict[int, str] = {}
     new: list[Source] = []
     seen: set[str] = set()
     for source in sources:
         entry = None
-        if sizes[source.size_bytes] > 1:
-            digest = _sha256(source.path)
+        if source.number in hashed:
+            digest = hashed[source.number]
             entry = known.get(digest or "")
             if digest in seen or (entry and entry.covers(activity=activity, source_tz=source_tz)):
                 continue

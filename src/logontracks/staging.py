@@ -80,12 +80,13 @@ def read(batches: Iterable[Batch], day: date | None, low: Cut, high: Cut) -> pa.
 
 
 def in_order(rows: pa.Table, by: list[str]) -> pa.Table:
-    """The rows sorted, absent values first. The table has one chunk and one dictionary a column."""
-    keys = {name: rows[name] if rows[name].num_chunks == 1 else rows[name].combine_chunks() for name in by}
-    for name, values in keys.items():
-        if pa.types.is_dictionary(values.type):
-            text = values.chunk(0)
-            keys[name] = pc.rank(text.dictionary).take(text.indices)
+    """The rows sorted, absent values first. The table has one chunk and one dictionary a column, or no rows."""
+    if not len(rows):
+        return rows
+    keys = {}
+    for name in by:
+        values = rows[name].chunk(0)
+        keys[name] = pc.rank(values.dictionary).take(values.indices) if pa.types.is_dictionary(values.type) else values
     order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending", "at_start") for name in by])
     if order.equals(pa.array(range(len(order)), pa.uint64())):
         return rows

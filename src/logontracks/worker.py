@@ -237,6 +237,7 @@ def main() -> None:
             answer = {"bug": traceback.format_exc()}
         say(answer)
         gc.collect()
+        gc.freeze()  # what lives on is not looked at again
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from logontracks.case import File, Writer
 from logontracks.engines.duckdb import Connection, connect, files, literal
 from logontracks.normalize import PRIME, STAGED
 
-SLICE_ROWS = 60_000
+SLICE_ROWS = 40_000
 ROW_GROUP = 30_720
 MANY = 8  # a dictionary with more than a row in so many is not worth its place
 MANY_FILES = 8  # of one day that are far from full, before they are made into one again

@@ -196,9 +196,13 @@ def _without_unreadable(
 
 
 def _tasks(sources: list[Source], jobs: int) -> list[list[Range]]:
-    """Ranges in groups, large sources first: few groups cost less, many spread better over the workers."""
+    """Ranges in groups: few groups cost less, many spread better over the workers.
+
+    Large sources come first, so that no worker is late with one; small ones stay in the order of their names, so that
+    the hosts of a group are neighbours in the slices they are merged in.
+    """
     ranges = [(part, source) for source in sources for part in pieces(source)]
-    ranges.sort(key=lambda each: (-min(each[1].size_bytes, PIECE_BYTES), each[0].source, each[0].first))
+    ranges.sort(key=lambda each: (each[1].size_bytes < PIECE_BYTES, each[0].source, each[0].first))
     enough = sum(source.size_bytes for source in sources) // (TASKS_A_JOB * jobs)
     enough = min(max(enough, PIECE_BYTES), TASK_BYTES)
     tasks: list[list[Range]] = []

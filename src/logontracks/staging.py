@@ -70,9 +70,10 @@ def read(batches: Iterable[Batch], day: date | None, low: Cut, high: Cut) -> pa.
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source, options=_ALONE) as file:
             for number in numbers:
                 batch = file.get_batch(number)
-                inside = _inside(batch, day, low, high)
-                if not pc.all(inside).as_py():
-                    batch = batch.filter(inside)
+                # a batch is sorted: where its first and its last row lie in a slice of a day, all do
+                days, cuts = zip(*(_place(batch, at) for at in (0, len(batch) - 1)), strict=True)
+                if day is None or set(days) != {day} or not low <= cuts[0] <= cuts[1] <= high:
+                    batch = batch.filter(_inside(batch, day, low, high))
                 found.append(pa.Table.from_batches([batch]))
     if not found:
         return STAGED.empty_table()
@@ -126,6 +127,12 @@ _CELLS = pa.schema(
         ("batch", pa.int32()),
     ]
 )
+
+
+def _place(batch: pa.RecordBatch, row: int) -> tuple[date | None, Cut]:
+    """Day and cell of a row."""
+    time = batch["time"][row].value
+    return batch["day"][row].as_py(), Cut(batch["short"][row].as_py(), (time or 0) // SLOT_US)
 
 
 def _inside(batch: pa.RecordBatch, day: date | None, low: Cut, high: Cut) -> pa.Array:

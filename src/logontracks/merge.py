@@ -237,14 +237,19 @@ def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[s
         WITH cells AS (SELECT day, short, slot, SUM(many)::BIGINT AS many FROM histogram GROUP BY day, short, slot),
         numbered AS (SELECT day, short, slot, (SUM(many) OVER (PARTITION BY day ORDER BY short, slot
             ROWS UNBOUNDED PRECEDING) - many) // {SLICE_ROWS} AS part FROM cells)
-        SELECT n.day, MIN((short, slot)), MAX((short, slot)), LIST(DISTINCT (file, batch)), BOOL_OR(compare)
+        SELECT n.day, MIN((short, slot)), MAX((short, slot)), LIST(DISTINCT (file, batch)), BOOL_OR(compare),
+            SUM(histogram.many)::BIGINT
         FROM numbered AS n JOIN histogram USING (day, short, slot)
         GROUP BY n.day, part ORDER BY n.day, part""").fetchall()
-    slices = []
-    for number, (day, low, high, inputs, compare) in enumerate(found):
+    slices: list[_Slice] = []
+    for day, low, high, inputs, compare, many in found:
         new = sorted(staging.Batch(writer.staging / file, batch) for file, batch in inputs if batch is not None)
         known = sorted(Path(file) for file, batch in inputs if batch is None)
-        slices.append(_Slice(number, day, staging.Cut(*low), staging.Cut(*high), tuple(new), tuple(known), compare))
+        # a flood may put more into one cell than memory holds: its batches part where nothing has to be compared
+        step = len(new) if compare else max(1, len(new) * 2 * SLICE_ROWS // many)
+        for begin in range(0, max(len(new), 1), max(step, 1)):
+            batches, number = tuple(new[begin : begin + step]), len(slices)
+            slices.append(_Slice(number, day, staging.Cut(*low), staging.Cut(*high), batches, tuple(known), compare))
     return slices, replaced
 
 

@@ -63,7 +63,7 @@ def _iterate(task: list[Range], offsets: dict[int, int]) -> int:
 def wheel(folder: Path, jobs: int) -> Run:
     sources = [source for source in find([folder]) if isinstance(source, Source)]
     offsets = {source.number: source.layout.offset for source in sources if source.layout}
-    tasks = pipeline._tasks(sources)
+    tasks = pipeline._tasks(sources, jobs)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         list(pool.map(time.sleep, [0.3] * jobs))  # all are there before the clock starts
         begun = time.monotonic()

@@ -12,7 +12,7 @@ from hypothesis import settings
 from logontracks.normalize import Normalizer
 from logontracks.simulate.evtx_writer import Event, write_evtx
 from logontracks.sources import evtx
-from logontracks.sources.envelope import to_table
+from logontracks.sources.envelope import to_tables
 from logontracks.sources.evtx_text import Common, Piece
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -59,7 +59,7 @@ def normalized(normalizer: Normalizer) -> Callable[[Common, Piece], pa.Table]:
     """Rows of the events table for all that a piece holds, in the order of the source."""
 
     def normalized(common: Common, piece: Piece) -> pa.Table:
-        tables = [(kind, to_table(rows, common.heads, common.tails)) for kind, rows in piece.rows.items()]
+        tables = to_tables(piece.rows, common.heads, common.tails)
         staged, bad = normalizer.rows(tables)
         assert not bad
         return staged.sort_by([("source", "ascending"), ("position", "ascending")])

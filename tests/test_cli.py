@@ -818,7 +818,7 @@ def test_ctrl_c_during_an_ingest_leaves_the_case_as_it_was(firm, one_log, tmp_pa
     case = tmp_path / "case"
     assert run("ingest", one_log, "--case", case).code == 0
     before = digest(case), {path for path in case.rglob("*") if path.is_file()}
-    for place in (".staging/*", ".staging/*/workers.log", ".staging/*/events-*.parquet"):
+    for place in (".staging/*", ".staging/*/workers.log", ".staging/*/events-*.arrow"):
         code, said = interrupt(["ingest", firm.logs, "--case", case], lambda place=place: any(case.glob(place)))
         assert code == 130, said
         assert said.splitlines()[-1] == "Interrupted."

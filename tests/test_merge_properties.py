@@ -273,6 +273,17 @@ def test_slices_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     )
 
 
+def test_a_flood_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More records of one host and moment than a slice should hold, and no copies among them."""
+    paths = [log(tmp_path / f"{n}.evtx", [logoff(n * 30 + i, MONDAY) for i in range(30)[1:]]) for n in range(6)]
+    whole = ingest(paths, tmp_path / "whole")
+    monkeypatch.setattr(merge, "SLICE_ROWS", 10)
+    for name in ("PIECE_BYTES", "TASK_BYTES"):
+        monkeypatch.setattr(pipeline, name, 1)  # each file is staged by itself
+    assert ingest(paths, tmp_path / "parts") == whole
+    assert len(list((tmp_path / "parts").glob("events/*/*.parquet"))) == 6
+
+
 def test_activity_later_equals_activity_at_once(tmp_path: Path) -> None:
     events = [(process if i % 3 == 0 else logoff)(i, MONDAY + i * 600 * SECOND) for i in range(1, 200)]
     paths = [log(tmp_path / "a.evtx", events[:150]), log(tmp_path / "b.evtx", events[100:])]

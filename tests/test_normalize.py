@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from logontracks import catalogue, normalize, schema
 from logontracks.catalogue import Keep
-from logontracks.normalize import STAGED, Normalizer
+from logontracks.normalize import PRIME, STAGED, Normalizer
 from logontracks.simulate.evtx_writer import Event, Template, filetime, write_evtx
 from logontracks.sources import evtx
-from logontracks.sources.envelope import to_table
+from logontracks.sources.envelope import to_tables
 from logontracks.sources.evtx_text import Common, Piece, collect
 
 SECURITY = "Microsoft-Windows-Security-Auditing"
@@ -246,7 +246,7 @@ def read_back(path: Path, few: int) -> pa.Table:
     assert where is not None
     common = Common(activity=True)
     piece = evtx.read(common, 7, path, where, 0, where.chunks)
-    tables = [(kind, to_table(rows, common.heads, common.tails)) for kind, rows in piece.rows.items()]
+    tables = to_tables(piece.rows, common.heads, common.tails)
     before, normalize.FEW = normalize.FEW, few
     try:
         staged, bad = Normalizer().rows(tables)
@@ -1270,10 +1270,35 @@ def test_a_record_whose_fields_are_no_json_is_told(normalizer, count):
     tail = common.tail("t", {"Channel": "Security", "Computer": "ws1"})
     data: list[str | None] = ['{"TargetUserName":"alice"}', "{", None] * (count // 3)
     rows = [(3, n, head, tail, n, "2026-10-01T09:30:00.123456Z", None, None, text) for n, text in enumerate(data)]
-    table = to_table(rows, common.heads, common.tails)
+    ((_, table),) = to_tables({normalize.Kind(SECURITY.lower(), 4634): rows}, common.heads, common.tails)
     staged, bad = normalizer.rows([(normalize.Kind(SECURITY.lower(), 4634), table)])
     assert staged["target_name"].to_pylist() == ["alice", None] * (count // 3)
     assert bad == [(3, n) for n, text in enumerate(data) if text == "{"]
+
+
+IDS = st.integers(0, 9) | st.integers(0, (1 << 31) - 1) | st.just((1 << 31) - 1)
+
+
+WIDE = st.sampled_from([[], [(5, (1 << 62) - 1, -1, -62_135_596_800)]])
+
+
+@given(st.lists(st.tuples(st.integers(0, PRIME - 1) | st.just(PRIME - 1), st.none() | IDS, IDS, st.none() | IDS)), WIDE)
+def test_uids_are_their_formula(records, wide):
+    """In steps of 63 bits, and in Python where numbers are too large for them."""
+    records = records + wide
+    keys, ids, events, seconds = zip(*records, strict=True) if records else ((), (), (), ())
+    table = pa.table(
+        {
+            "log_key": pa.array(keys, pa.int64()),
+            "record_id": pa.array(ids, pa.int64()),
+            "event_id": pa.array(events, pa.int32()),
+        }
+    )
+    by_id, by_event, by_second = normalize.MIX
+    assert normalize._uids(table, pa.chunked_array([pa.array(seconds, pa.int64())])).to_pylist() == [
+        None if number is None else (key + number * by_id + event * by_event + (second or 0) * by_second) % PRIME
+        for key, number, event, second in records
+    ]
 
 
 def test_nothing_gives_an_empty_table(normalizer):

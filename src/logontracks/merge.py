@@ -12,17 +12,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
-from logontracks import schema
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from logontracks import schema, staging
 from logontracks.case import File, Writer
 from logontracks.engines.duckdb import Connection, connect, files, literal
-from logontracks.normalize import PRIME
+from logontracks.normalize import PRIME, STAGED
 
-SLICE_ROWS = 120_000
+SLICE_ROWS = 40_000
+ROW_GROUP = 30_720
+MANY = 8  # a dictionary with more than a row in so many is not worth its place
 MANY_FILES = 8  # of one day that are far from full, before they are made into one again
-ODD_DAY = "1601-01-01"  # stands for all days beyond sense, and for none
-SENSIBLE = ("1990-01-01", "2090-01-01")
+ODD_DAY = date(1601, 1, 1)  # stands for all days beyond sense, and for none
 MEMORY = "640MB"
 
 # First label of a host name, by which short and full names meet; as sources.envelope.tail works it out
@@ -44,7 +50,7 @@ _SAID = ", ".join(
 class Staged:
     """What lies in the staging folder after reading. `names` has hash and form of a source by its number."""
 
-    events: list[Path]
+    cells: list[Path]
     runs: list[Path]
     counts: list[Path]
     names: dict[int, tuple[str, str]]
@@ -63,11 +69,15 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    day: str
-    condition: str  # SQL on (short, slot)
-    new: tuple[Path, ...]
-    old: tuple[Path, ...]
+    """Rows of one day between two cuts. `compare`: there may be copies among them."""
+
     number: int
+    day: date
+    low: staging.Cut
+    high: staging.Cut
+    new: tuple[staging.Batch, ...]
+    old: tuple[Path, ...]
+    compare: bool
 
 
 def _parquet(paths: list[Path], *, filename: bool = False) -> str:
@@ -94,9 +104,13 @@ def merge(
         slices, replaced = _plan(connection, writer, staged, without)
         ((numbered,),) = connection.execute("SELECT COUNT(*) = COUNT(first_record_id) FROM new_runs").fetchall()
         events: list[File] = []
-        with ThreadPoolExecutor(max_workers=max(1, min(jobs, 3))) as pool:
+
+        def write(part: _Slice) -> File | None:
+            return _write(connection, writer, staged, part, without, numbered=numbered)
+
+        with ThreadPoolExecutor(max_workers=max(1, min(jobs, 4))) as pool:
             try:
-                for file in pool.map(lambda part: _write(connection, writer, part, without, numbered=numbered), slices):
+                for file in pool.map(write, slices):
                     if file is not None:
                         events.append(file)
                         on_progress(file.rows)
@@ -187,53 +201,55 @@ def _kept(without: set[str]) -> str:
 def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[str]) -> tuple[list[_Slice], set[str]]:
     """The slices to write, and which event files of the case go into them."""
     replaced = _to_replace(connection, writer, without)
-    if not staged.events and not replaced:
+    if not staged.cells and not replaced:
         return [], set()
-    day = f"""CASE WHEN day BETWEEN DATE '{SENSIBLE[0]}' AND DATE '{SENSIBLE[1]}' THEN day ELSE DATE '{ODD_DAY}' END"""
     connection.execute("""
-        CREATE TABLE histogram (file VARCHAR, day VARCHAR, short VARCHAR, slot BIGINT, many BIGINT, doubled BOOLEAN)""")
-    if staged.events:
+        CREATE TABLE histogram (file VARCHAR, batch INTEGER, day DATE, short VARCHAR, slot BIGINT, many BIGINT,
+            compare BOOLEAN)""")
+    if staged.cells:
         connection.execute(f"""
             INSERT INTO histogram
-            SELECT filename, CAST({day} AS VARCHAR), short, {_SLOT} AS slot, COUNT(*),
-                BOOL_OR((short, LOWER(channel)) IN (SELECT (short, log) FROM doubled))
-            FROM {_parquet(staged.events, filename=True)} GROUP BY filename, {day}, short, slot""")
-    days = connection.execute("SELECT day, BOOL_OR(doubled) FROM histogram GROUP BY day ORDER BY day").fetchall()
+            SELECT REPLACE(parse_filename(filename, true), 'cells', 'events') || '.arrow', batch, {_DAY}, short, slot,
+                SUM(many), BOOL_OR((short, LOWER(channel)) IN (SELECT (short, log) FROM doubled))
+            FROM {_parquet(staged.cells, filename=True)} GROUP BY ALL""")
+    days = connection.execute("SELECT day, BOOL_OR(compare) FROM histogram GROUP BY day ORDER BY day").fetchall()
     there: dict[str, list[File]] = defaultdict(list)
     for file in writer.manifest.events:
         there[file.day or ""].append(file)
-    for name, doubled in days:
-        small = [file.path for file in there[name] if file.rows < SLICE_ROWS // 2]
-        if doubled:
-            replaced.update(file.path for file in there[name])
+    for day, compare in days:
+        files_of_day = there[str(day)]
+        small = [file.path for file in files_of_day if file.rows < SLICE_ROWS // 2]
+        if compare:
+            replaced.update(file.path for file in files_of_day)
         elif len(small) >= MANY_FILES:
             replaced.update(small)
-    old = {writer.folder / path for path in replaced}
+    old = [writer.folder / path for path in sorted(replaced)]
     if old:
         connection.execute(f"""
             INSERT INTO histogram
-            SELECT file, CAST({day} AS VARCHAR), short, slot, COUNT(*), TRUE FROM (
+            SELECT file, NULL, {_DAY}, short, slot, COUNT(*), TRUE FROM (
                 SELECT filename AS file, CAST(time AS DATE) AS day, {_SHORT.format("computer_key")} AS short,
                     {_SLOT} AS slot
-                FROM {_parquet(sorted(old), filename=True)})
+                FROM {_parquet(old, filename=True)})
             GROUP BY ALL""")
     # a slice ends where the next cell would make it too large; the running sum is cut at multiples of the size
     found = connection.execute(f"""
         WITH cells AS (SELECT day, short, slot, SUM(many)::BIGINT AS many FROM histogram GROUP BY day, short, slot),
         numbered AS (SELECT day, short, slot, (SUM(many) OVER (PARTITION BY day ORDER BY short, slot
             ROWS UNBOUNDED PRECEDING) - many) // {SLICE_ROWS} AS part FROM cells)
-        SELECT n.day, MIN(short), MAX(short), MIN_BY(slot, (short, slot)), MAX_BY(slot, (short, slot)),
-            LIST(DISTINCT file ORDER BY file)
+        SELECT n.day, MIN((short, slot)), MAX((short, slot)), LIST(DISTINCT (file, batch)), BOOL_OR(compare),
+            SUM(histogram.many)::BIGINT
         FROM numbered AS n JOIN histogram USING (day, short, slot)
         GROUP BY n.day, part ORDER BY n.day, part""").fetchall()
-    slices = []
-    for number, (name, first, last, low, high, holding) in enumerate(found):
-        condition = (
-            f"short BETWEEN {literal(first)} AND {literal(last)} AND (short > {literal(first)} OR slot >= {low})"
-            f" AND (short < {literal(last)} OR slot <= {high})"
-        )
-        paths = set(map(Path, holding))
-        slices.append(_Slice(name, condition, tuple(sorted(paths - old)), tuple(sorted(paths & old)), number))
+    slices: list[_Slice] = []
+    for day, low, high, inputs, compare, many in found:
+        new = sorted(staging.Batch(writer.staging / file, batch) for file, batch in inputs if batch is not None)
+        known = sorted(Path(file) for file, batch in inputs if batch is None)
+        # a flood may put more into one cell than memory holds: its batches part where nothing has to be compared
+        step = len(new) if compare else max(1, len(new) * 2 * SLICE_ROWS // many)
+        for begin in range(0, max(len(new), 1), max(step, 1)):
+            batches, number = tuple(new[begin : begin + step]), len(slices)
+            slices.append(_Slice(number, day, staging.Cut(*low), staging.Cut(*high), batches, tuple(known), compare))
     return slices, replaced
 
 
@@ -247,39 +263,89 @@ def _to_replace(connection: Connection, writer: Writer, without: set[str]) -> se
     return {paths[Path(name)] for (name,) in found}
 
 
-_SLOT = "COALESCE(epoch_us(time) // 600000000, 0)"
-"""The unit slices are cut by: ten minutes. Copies of one record fall into the same second, so into the same unit."""
+_SLOT = f"COALESCE(epoch_us(time) // {staging.SLOT_US}, 0)"
+_DAY = f"""CASE WHEN day BETWEEN DATE '{staging.SENSIBLE[0]}' AND DATE '{staging.SENSIBLE[1]}' THEN day
+    ELSE DATE '{ODD_DAY}' END"""
 
 
-def _write(connection: Connection, writer: Writer, part: _Slice, without: set[str], *, numbered: bool) -> File | None:
+def _write(
+    connection: Connection, writer: Writer, staged: Staged, part: _Slice, without: set[str], *, numbered: bool
+) -> File | None:
     """Write one slice, and put it into its place. `numbered`: all new rows have a record id."""
-    cursor = connection.cursor()
-    parts = []
-    if part.new:
-        named = f"SELECT *, {_SLOT} AS slot FROM {_parquet(list(part.new))} JOIN source_names USING (source, form)"
-        parts.append(named if numbered else _with_uid(named))
-    if part.old:
-        parts.append(
-            f"SELECT *, {_SHORT.format('computer_key')} AS short, CAST(time AS DATE) AS day, {_SLOT} AS slot "
-            f"FROM {_parquet(list(part.old))} WHERE {_kept(without)}"
-        )
-    on_day = f"day = DATE '{part.day}'"
-    if part.day == ODD_DAY:
-        on_day = f"(day NOT BETWEEN DATE '{SENSIBLE[0]}' AND DATE '{SENSIBLE[1]}' OR day IS NULL)"
-    rows = f"SELECT * FROM ({' UNION ALL BY NAME '.join(parts)}) WHERE {on_day} AND {part.condition}"
-    doubled = "(short, LOWER(channel)) IN (SELECT (short, log) FROM doubled)"
-    compared = cursor.execute(f"SELECT COUNT(*) FROM ({rows}) WHERE {doubled}").fetchall()[0][0]
-    names = ", ".join(_COLUMNS)
-    query = f"SELECT {names}, short FROM ({rows})"
-    if compared:
-        query = f"{query} WHERE NOT {doubled} UNION ALL SELECT {names}, short FROM ({_once(f'{rows} AND {doubled}')})"
+    new = staging.read(part.new, None if part.day == ODD_DAY else part.day, part.low, part.high)
+    named = _named(new, staged.names)
+    if part.compare or not numbered:
+        rows = _compared(connection, part, named, without, numbered=numbered)
+    else:
+        rows = staging.in_order(named, _ORDER).select(_COLUMNS)
+    if not len(rows):
+        return None
     path = writer.staging / f"slice-{part.number}.parquet"
-    cursor.execute(f"""
-        COPY (SELECT {names} FROM ({query})
-            ORDER BY short, time NULLS FIRST, record_id NULLS FIRST, uid, source_sha256, position)
-        TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720)""")
-    ((written,),) = cursor.execute(f"SELECT COUNT(*) FROM {_parquet([path])}").fetchall()
-    return File(writer.add(path, f"events/day={part.day}"), written, part.day) if written else None
+    columns = {name: _written(rows[name]) for name in _COLUMNS}
+    pq.write_table(
+        pa.table(columns),
+        path,
+        compression="zstd",
+        compression_level=1,
+        row_group_size=ROW_GROUP,
+        use_dictionary=_DICTIONARIES,
+        write_statistics=_STATISTICS,
+        store_schema=False,
+    )
+    return File(writer.add(path, f"events/day={part.day}"), len(rows), str(part.day))
+
+
+_ORDER = ["short", "time", "record_id", "uid", "source_sha256", "position"]
+_DICTIONARIES = [column.name for column in schema.COLUMNS if column.type == "VARCHAR" and column.name != "data"]
+_STATISTICS = ["computer", "computer_key", "channel", "event_id", "record_id", "time"]
+
+
+def _written(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text with few distinct values as a dictionary, which each row group will have as a whole; else plain values."""
+    if not pa.types.is_dictionary(values.type):
+        return values
+    few = MANY * sum(len(chunk.dictionary) for chunk in values.chunks) <= len(values)
+    return values if few and values.type.value_type == pa.string() else values.cast(values.type.value_type)
+
+
+def _named(rows: pa.Table, names: dict[int, tuple[str, str]]) -> pa.Table:
+    """All columns of the schema, and `short`, of the rows whose sources have names: the others' could not be hashed."""
+    sources = rows["source"].combine_chunks().dictionary_encode()
+    if not set(sources.dictionary.to_pylist()) <= set(names):
+        return _named(rows.filter(pc.is_in(rows["source"], pa.array(list(names), pa.int32()))), names)
+    sha256 = pa.array([names[number][0] for number in sources.dictionary.to_pylist()], pa.string())
+    made = {"source_sha256": pa.DictionaryArray.from_arrays(sources.indices, sha256)}
+    made |= {name: rows[name] for name in rows.column_names}
+    return pa.table(
+        {
+            name: made[name] if name in made else pa.nulls(len(rows), STAGED.field(name).type)
+            for name in [*_COLUMNS, "short"]
+        }
+    )
+
+
+def _compared(connection: Connection, part: _Slice, new: pa.Table, without: set[str], *, numbered: bool) -> pa.Table:
+    """The rows of a slice in order, with those that the case has already, each record once."""
+    cursor = connection.cursor()
+    cursor.register("new_rows", new)
+    parts = ["FROM new_rows" if numbered else _with_uid("FROM new_rows")]
+    if part.old:
+        first, last = literal(part.low.short), literal(part.high.short)
+        inside = (
+            f"short BETWEEN {first} AND {last} AND (short > {first} OR slot >= {part.low.slot})"
+            f" AND (short < {last} OR slot <= {part.high.slot})"
+        )
+        parts.append(
+            f"SELECT * EXCLUDE (day, slot) FROM (SELECT *, {_SHORT.format('computer_key')} AS short, {_SLOT} AS slot,"
+            f" CAST(time AS DATE) AS day FROM {_parquet(list(part.old))} WHERE {_kept(without)})"
+            f" WHERE {_DAY} = DATE '{part.day}' AND {inside}"
+        )
+    names = ", ".join(_COLUMNS)
+    rows = f"SELECT {names}, short FROM ({' UNION ALL BY NAME '.join(parts)})"
+    doubled = "(short, LOWER(channel)) IN (SELECT (short, log) FROM doubled)"
+    once = f"SELECT {names}, short FROM ({_once(f'{rows} WHERE {doubled}')})"
+    query = f"SELECT {names} FROM ({rows} WHERE NOT {doubled} UNION ALL {once}) ORDER BY "
+    return cursor.sql(query + ", ".join(f"{name} NULLS FIRST" for name in _ORDER)).to_arrow_table()
 
 
 def _with_uid(rows: str) -> str:

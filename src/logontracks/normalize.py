@@ -13,17 +13,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from operator import mul
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logontracks import catalogue, schema
+from logontracks import catalogue, quick_forms, schema
 from logontracks.engines.duckdb import connect, literal
-from logontracks.forms import FORMS
 from logontracks.schema import Form
-from logontracks.sources.envelope import Kind, dictionary, first_of_each
+from logontracks.sources.envelope import Kind, first_of_each
 
 AUDITING = "microsoft-windows-security-auditing"
 UNKNOWN = Kind(AUDITING, 0)
@@ -169,34 +169,85 @@ class Normalizer:
 
     def _system(self, table: pa.Table) -> pa.Table:
         """The columns that come from the record's System part rather than from its fields."""
-        system = table.select(["time", "written", "log_key", "record_id", "event_id"])
-        identity = f"""
-            -- host, log, record id, event and second name a record; where the form has no record id, all it says does
-            CAST(CASE WHEN record_id IS NULL THEN NULL
-                ELSE ((log_key + record_id::HUGEINT * {MIX[0]} + event_id::HUGEINT * {MIX[1]}
-                    + COALESCE(epoch_us(time) // 1000000, 0)::HUGEINT * {MIX[2]}) % {PRIME} + {PRIME}) % {PRIME}
-                END AS BIGINT)"""
-        made = self._connection.sql(f"""
-            SELECT time, CAST(time AS DATE) AS day, {identity} AS uid,
-                CAST(CASE WHEN digits = 7 OR (ns - below) // 1000 = epoch_us(time) THEN below // 100
-                    END AS TINYINT) AS time_100ns,
-                CAST(CASE WHEN digits < 3 THEN 1000000 WHEN digits < 6 THEN 1000 ELSE 1 END AS INTEGER)
-                    AS time_precision_us
-            FROM (SELECT *, epoch_ns(written) AS ns, (epoch_ns(written) % 1000 + 1000) % 1000 AS below
-            FROM (SELECT record_id, event_id, log_key, TRY_CAST(time AS TIMESTAMP) AS time, STRLEN(time) - 21 AS digits,
-                CASE WHEN STRLEN(time) = 28 THEN TRY_CAST(time AS TIMESTAMP_NS)
-                    WHEN STRLEN(time) = 27 THEN TRY_CAST(written AS TIMESTAMP_NS) END AS written
-                FROM system))""").to_arrow_table()
-        del system
-        columns = {}
-        for field in STAGED:
-            if field.name in made.column_names:
-                columns[field.name] = made[field.name]
-            elif field.name in table.column_names:
-                columns[field.name] = table[field.name]
-            else:
-                columns[field.name] = pa.nulls(len(table), field.type)
-        return pa.table(columns)
+        time, written = self._times(table)
+        day = time.cast(pa.date32(), safe=False)
+        digits = pc.subtract(pc.binary_length(table["time"]), len("2026-10-01T00:00:00.Z"))
+        microseconds = time.cast(pa.int64())
+        below = pc.subtract(written, pc.multiply(_floor(written, 1000), 1000))
+        same = pc.or_(pc.equal(digits, 7), pc.equal(_floor(written, 1000), microseconds))
+        made = {
+            "time": time,
+            "day": day,
+            "uid": _uids(table, pc.divide(microseconds, 1_000_000)),
+            "time_100ns": pc.if_else(same, pc.divide(below, 100), None).cast(pa.int8()),
+            "time_precision_us": pc.if_else(
+                pc.less(digits, 3), 1_000_000, pc.if_else(pc.less(digits, 6), 1000, 1)
+            ).cast(pa.int32()),
+        }
+        known = {name: table[name] for name in table.column_names} | made
+        return pa.table({f.name: known[f.name] if f.name in known else pa.nulls(len(table), f.type) for f in STAGED})
+
+    def _times(self, table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """Time of the records; and where their headers may have one digit more, theirs in nanoseconds since 1970."""
+        texts = pa.table({"time": table["time"], "written": table["written"]})
+        length = pc.binary_length(texts["time"])
+        finer = pc.if_else(pc.equal(length, 27), texts["written"], None)
+        usual = pc.min_max(length).as_py()
+        if usual["min"] is not None and usual["min"] >= 20 and usual["max"] <= 27 and not texts["time"].null_count:
+            try:
+                time = texts["time"].cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+                return time, finer.cast(pa.timestamp("ns")).cast(pa.int64())
+            except pa.ArrowInvalid:
+                pass
+        made = self._connection.sql("""
+            SELECT TRY_CAST(time AS TIMESTAMP) AS time, epoch_ns(CASE WHEN STRLEN(time) = 28
+                THEN TRY_CAST(time AS TIMESTAMP_NS) WHEN STRLEN(time) = 27 THEN TRY_CAST(written AS TIMESTAMP_NS) END)
+                AS written
+            FROM texts""").to_arrow_table()
+        return made["time"], made["written"]
+
+
+def _floor(numbers: pa.ChunkedArray, step: int) -> pa.ChunkedArray:
+    """Integers by a step, rounded down where Arrow rounds to 0."""
+    quotient = pc.divide(numbers, step)
+    return pc.if_else(pc.less(numbers, pc.multiply(quotient, step)), pc.subtract(quotient, 1), quotient)
+
+
+def _uids(table: pa.Table, seconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Host, log, record id, event and second name a record; where the form has no record id, all it says does."""
+    parts = [table["record_id"], table["event_id"].cast(pa.int64()), pc.fill_null(seconds, 0)]
+    bounds = [pc.min_max(part).as_py() for part in parts]
+    uid = table["log_key"].cast(pa.int64())
+    if all(bound["min"] is None or (bound["min"] >= 0 and bound["max"] < 1 << 31) for bound in bounds):
+        for part, factor in zip(parts, MIX, strict=True):
+            uid = _modulo(pc.add(uid, _product(part, factor)))
+        return uid
+    known = zip(uid.to_pylist(), *(part.to_pylist() for part in parts), strict=True)
+    return pa.chunked_array(
+        [
+            pa.array(
+                [
+                    None if numbers[0] is None else (key + sum(map(mul, numbers, MIX))) % PRIME
+                    for key, *numbers in known
+                ],
+                pa.int64(),
+            )
+        ]
+    )
+
+
+def _product(numbers: pa.ChunkedArray, factor: int) -> pa.ChunkedArray:
+    """Numbers of 31 bits by a factor of 61, modulo PRIME, in steps that stay in 63 bits."""
+    high, low = factor >> 31, factor & (1 << 31) - 1
+    above = pc.multiply(numbers, high)  # by 1 << 31, which moves its upper bits past the 61st: there they count once
+    carried = pc.add(pc.shift_right(above, 30), pc.shift_left(pc.bit_wise_and(above, (1 << 30) - 1), 31))
+    return _modulo(pc.add(carried, pc.multiply(numbers, low)))
+
+
+def _modulo(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers of 63 bits modulo PRIME, which is 1 << 61 less 1."""
+    folded = pc.add(pc.shift_right(numbers, 61), pc.bit_wise_and(numbers, PRIME))
+    return pc.if_else(pc.greater_equal(folded, PRIME), pc.subtract(folded, PRIME), folded)
 
 
 def _field(parsed: pa.Array, name: str) -> pa.Array:
@@ -241,38 +292,48 @@ def _as_text(value: Any) -> str | None:
 
 
 def _columns(kind: Kind, fields: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """The schema's columns that these fields fill, dictionary-encoded; folded columns share the indices."""
+    """The schema's columns that these fields fill, text dictionary-encoded; folded columns share the indices."""
     columns: dict[str, pa.Array] = {}
     encoded = {name: values.dictionary_encode() for name, values in fields.items()}
     for rule in rules_of(kind):
-        values = encoded[rule.field]
-        make, kind_of_value = FORMS[rule.form]
-        made = [make(value) for value in values.dictionary.to_pylist()]
-        if all(value is None for value in made):
+        texts = encoded[rule.field]
+        values = _fitting(quick_forms.values(rule.form, texts.dictionary), rule.column)
+        if values.null_count == len(values):
             continue
-        column = dictionary(values.indices, _fitting(made, rule.column), kind_of_value)
+        guid = schema.BY_NAME[rule.column].form == Form.GUID  # nearly all of them differ: a dictionary gains nothing
+        column = values.take(texts.indices) if guid else _encoded(texts.indices, values)
         before = columns.get(rule.column)
-        if before is None:
-            columns[rule.column] = column
-        else:
-            columns[rule.column] = pc.coalesce(_plain(before), _plain(column)).dictionary_encode()
+        columns[rule.column] = column if before is None else _either(before, column)
     for column in schema.COLUMNS:
         of = columns.get(column.folded_from or "")
-        if isinstance(of, pa.DictionaryArray):
-            # as computer_key is made; Arrow's utf8_lower differs in Greek and Turkish
-            lower = [value.lower() for value in of.dictionary.to_pylist()]
-            columns[column.name] = dictionary(of.indices, lower, pa.string())
-    return {
-        name: _plain(values) if schema.BY_NAME[name].type != "VARCHAR" else values for name, values in columns.items()
-    }
+        if of is not None:
+            columns[column.name] = _encoded(of.indices, quick_forms.lower(of.dictionary))
+    return columns
 
 
-def _fitting(values: list[Any], column: str) -> list[Any]:
+def _fitting(values: pa.Array, column: str) -> pa.Array:
     """Numbers beyond the column's type are not known rather than wrong."""
     bits = {"INTEGER": 31, "SMALLINT": 15}.get(schema.BY_NAME[column].type)
-    if bits is None:
+    if bits is None or values.type != pa.int64():
         return values
-    return [value if value is None or -(1 << bits) <= value < 1 << bits else None for value in values]
+    fits = pc.and_(pc.less(values, 1 << bits), pc.greater_equal(values, -(1 << bits)))
+    return pc.if_else(fits, values, None)
+
+
+def _encoded(indices: pa.Array, values: pa.Array) -> pa.Array:
+    """The values that indices stand for: text as a dictionary of distinct values (Parquet can write no other)."""
+    if values.type != pa.string():
+        return values.take(indices)
+    distinct = values.dictionary_encode()
+    if len(distinct.dictionary) < len(values):
+        indices = distinct.indices.take(indices)
+    return pa.DictionaryArray.from_arrays(indices, distinct.dictionary)
+
+
+def _either(first: pa.Array, second: pa.Array) -> pa.Array:
+    """The first where there is one, else the second."""
+    values = pc.coalesce(_plain(first), _plain(second))
+    return values.dictionary_encode() if pa.types.is_dictionary(first.type) else values
 
 
 def _plain(values: pa.Array) -> pa.Array:

@@ -27,6 +27,9 @@ from logontracks.pool import Result, read_all
 from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces
 from logontracks.sources.envelope import Problem
 
+TASK_BYTES = 64 << 20  # of logs that a worker reads in one go, at most
+TASKS_A_JOB = 8  # at least, if there is so much to read
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -92,13 +95,13 @@ def ingest(
         )
     with writing(case) as writer:
         watcher.phase("comparing with the case")
-        new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz)
+        new, sha256 = _not_yet_read(sources, writer.manifest, activity=activity, source_tz=source_tz, jobs=jobs)
         watcher.start(sum(source.size_bytes for source in new), len(new))
         with ThreadPoolExecutor(max_workers=1) as hasher:
             try:
                 hashes = {s.number: hasher.submit(_sha256, s.path) for s in new if s.number not in sha256}
                 result = read_all(
-                    _tasks(new),
+                    _tasks(new, jobs),
                     staging=writer.staging,
                     jobs=jobs,
                     patience=patience,
@@ -141,7 +144,7 @@ def _outcome(case: Path, read: set[str]) -> dict[str, Any]:
 
 
 def _not_yet_read(
-    sources: list[Source], manifest: Manifest, *, activity: bool, source_tz: str | None
+    sources: list[Source], manifest: Manifest, *, activity: bool, source_tz: str | None, jobs: int
 ) -> tuple[list[Source], dict[int, str]]:
     """The sources that would add something, and the hashes worked out on the way: only files of equal size need one.
 
@@ -150,13 +153,17 @@ def _not_yet_read(
     known = {entry.sha256: entry for entry in manifest.sources}
     sizes = Counter(source.size_bytes for source in sources)
     sizes.update({entry.size_bytes for entry in manifest.sources})
+    same_size = [source for source in sources if sizes[source.size_bytes] > 1]
+    with ThreadPoolExecutor(jobs) as hashers:
+        digests = hashers.map(_sha256, [source.path for source in same_size])
+        hashed = {source.number: digest for source, digest in zip(same_size, digests, strict=True)}
     sha256: dict[int, str] = {}
     new: list[Source] = []
     seen: set[str] = set()
     for source in sources:
         entry = None
-        if sizes[source.size_bytes] > 1:
-            digest = _sha256(source.path)
+        if source.number in hashed:
+            digest = hashed[source.number]
             entry = known.get(digest or "")
             if digest in seen or (entry and entry.covers(activity=activity, source_tz=source_tz)):
                 continue
@@ -193,15 +200,21 @@ def _without_unreadable(
     return read, unread
 
 
-def _tasks(sources: list[Source]) -> list[list[Range]]:
-    """Ranges in groups of about one range's size: large sources first, small ones together."""
+def _tasks(sources: list[Source], jobs: int) -> list[list[Range]]:
+    """Ranges in groups: few groups cost less, many spread better over the workers.
+
+    Large sources come first, so that no worker is late with one; small ones stay in the order of their names, so that
+    the hosts of a group are neighbours in the slices they are merged in.
+    """
     ranges = [(part, source) for source in sources for part in pieces(source)]
-    ranges.sort(key=lambda each: (-min(each[1].size_bytes, PIECE_BYTES), each[0].source, each[0].first))
+    ranges.sort(key=lambda each: (each[1].size_bytes < PIECE_BYTES, each[0].source, each[0].first))
+    enough = sum(source.size_bytes for source in sources) // (TASKS_A_JOB * jobs)
+    enough = min(max(enough, PIECE_BYTES), TASK_BYTES)
     tasks: list[list[Range]] = []
-    size = PIECE_BYTES
+    size = enough
     for part, source in ranges:
         own = min(source.size_bytes, PIECE_BYTES)
-        if size + own > PIECE_BYTES:
+        if size + own > enough:
             tasks.append([])
             size = 0
         tasks[-1].append(part)
@@ -235,11 +248,11 @@ def _finish(
     again = {entry.sha256 for entry in manifest.sources} & {sha256[source.number] for source in sources}
 
     def staged(name: str) -> list[Path]:
-        found = (writer.staging / f"{name}-{task}.parquet" for task in sorted(result.tasks))
-        return [path for path in found if path.exists()]
+        done = set(map(str, result.tasks))
+        return sorted(path for path in writer.staging.glob(f"{name}-*.parquet") if _task_of(path) in done)
 
     names = {source.number: (sha256[source.number], source.form) for source in sources}
-    files = Staged(staged("events"), staged("runs"), staged("counts"), names)
+    files = Staged(staged("cells"), staged("runs"), staged("counts"), names)
     merged = merge(writer, files, without=again, jobs=jobs)
     entries = {entry.sha256: entry for entry in manifest.sources}
     for source in sources:
@@ -263,6 +276,10 @@ def _finish(
     if changed != manifest or not manifest.sources:
         writer.commit(changed)
     return lost
+
+
+def _task_of(staged: Path) -> str:
+    return staged.stem.partition("-")[2].partition(".")[0]
 
 
 def _problems(

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from logontracks.errors import SourceError
 from logontracks.normalize import STAGED
@@ -402,13 +402,14 @@ def read(folder: Path, staging: Path, jobs: int) -> Reading:
     seconds = time.monotonic() - begun
     rows: dict[tuple[int, int], list[Row]] = defaultdict(list)
     for task in result.tasks:
-        path = staging / f"events-{task}.parquet"
-        if path.exists():
-            table = pq.read_table(path)
-            table.validate(full=True)
-            assert table.column_names == STAGED.names
-            for row in zip(*(table[name].to_pylist() for name in COLUMNS), strict=True):
-                rows[row[0], row[1] >> 16].append(row[1:])
+        for path in (staging / f"events-{task}.arrow", *staging.glob(f"events-{task}.*.arrow")):
+            if path.exists():
+                table = pa.ipc.open_file(path).read_all()
+                table.validate(full=True)
+                assert set(table.column_names) <= set(STAGED.names)
+                values = [table[n].to_pylist() if n in table.column_names else [None] * len(table) for n in COLUMNS]
+                for row in zip(*values, strict=True):
+                    rows[row[0], row[1] >> 16].append(row[1:])
     for kept in rows.values():
         kept.sort(key=lambda row: row[0])
     return Reading(sources, result, rows, seconds)

@@ -153,7 +153,7 @@ def parsed(record: dict[str, Any], position: int) -> Plain | None:
         record_sid=attribute(system.get("Security"), "UserID"),
         record_id=system["EventRecordID"],
         time=time,
-        written=record["timestamp"].removesuffix(" UTC"),
+        written=record["timestamp"],
         activity=attribute(system.get("Correlation"), "ActivityID"),
         fields=fields_of(event),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 ENVELOPE = pa.schema(
     [
@@ -128,11 +130,21 @@ def tail(channel: str, computer: str, record_sid: str | None) -> Tail:
 
 
 Row = tuple[int, int, int, int, int | None, str, str | None, str | None, str | None]
-"""source, position, head, tail, record id, time, written, activity id, data"""
+"""source, position, head, tail, record id, time, written (and " UTC" behind it), activity id, data"""
 
 
-def to_table(rows: list[Row], heads: list[Head], tails: list[Tail]) -> pa.Table:
-    """Rows of one kind of an EVTX file as an ENVELOPE table; what heads and tails hold becomes Arrow dictionaries."""
+def to_tables(rows: dict[Kind, list[Row]], heads: list[Head], tails: list[Tail]) -> Iterator[tuple[Kind, pa.Table]]:
+    """Rows of EVTX files as ENVELOPE tables of one kind each, which share their Arrow dictionaries."""
+    if rows:
+        table = _to_table(list(chain.from_iterable(rows.values())), heads, tails)
+        begin = 0
+        for kind, found in rows.items():
+            yield kind, table.slice(begin, len(found))
+            begin += len(found)
+
+
+def _to_table(rows: list[Row], heads: list[Head], tails: list[Tail]) -> pa.Table:
+    """What heads and tails hold becomes Arrow dictionaries."""
     source, position, head, tail, record_id, time, written, activity, data = zip(*rows, strict=True)
     columns: dict[str, pa.Array] = {
         "source": pa.array(source, pa.int32()),
@@ -140,7 +152,7 @@ def to_table(rows: list[Row], heads: list[Head], tails: list[Tail]) -> pa.Table:
         "position": pa.array(position, pa.int64()),
         "record_id": pa.array(record_id, pa.int64()),
         "time": pa.array(time, pa.string()),
-        "written": pa.array(written, pa.string()),
+        "written": pc.ascii_rtrim(pa.array(written, pa.string()), characters=" UTC"),
         "data": pa.array(data, pa.string()),
     }
     activities = pa.array(activity, pa.string()).dictionary_encode()

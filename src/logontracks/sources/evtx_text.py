@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from logontracks import catalogue
 from logontracks.sources.envelope import Extents, Head, Kind, Problem, Row, Run, Tail, head, tail
@@ -27,7 +27,10 @@ _TIME = '"TimeCreated":{"#attributes":{"SystemTime":"'
 _RECORD_ID = '"EventRecordID":'
 _CHANNEL = '"Channel":"'
 _ACTIVITY = '"ActivityID":"'
-_EVENT_DATA = ',"EventData":'
+_EVENT_DATA = ',"EventData":{'
+_BEHIND_TIME = '"}},"EventRecordID":'
+_NO_CORRELATION = ',"Correlation":null'
+_NOWHERE = "\0"  # in no text: JSON spells it out
 _LOGON_ID = 'LogonId":'
 _DIGITS = re.compile(r"\d+")
 
@@ -107,17 +110,18 @@ def collect(
     IrrelevantError when `may_skip` and the first of several chunks has no log of the catalogue, and ValueError,
     KeyError, TypeError or AttributeError on a record that is not one.
     """
-    keep, security = common.keep, common.security
-    head_of = common.head_of
+    keep, security, head_of = common.keep, common.security, common.head_of
     rows_by_head: dict[int, list[Row]] = {}
-    counts: dict[int, int] = defaultdict(int)
-    kept: dict[int, int] = defaultdict(int)
+    counts: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    kept: dict[tuple[int, int], int] = defaultdict(int)
+    here = counts[-1]
     tails_here: set[int] = set()
     step = iter(limits)
     chunk, limit = next(step)
     base = chunk << 16
     number = 0
-    day = tail_text = low = high = ""
+    day = next_day = low = high = ""
+    tail_text = _NOWHERE
     log_index = last_tail = -1
     last_id = -2
     run: Run | None = None
@@ -139,34 +143,28 @@ def collect(
         room -= len(text)
         if room < 0:
             raise NotCleanError("records larger than their chunks can hold")
-        at = text.find(_TIME, 150)
-        end = text.find(_CHANNEL, at)
-        cut = at > 0 and end > 0
-        if cut and not (tail_text and text.startswith(tail_text, end)):
-            tail_text, log_index = _tail_at(common, text, at, end)
-            cut = tail_text != ""
-            if cut:
-                tails_here.add(log_index)
-        if cut:
-            head_index = head_of.get(text[:at], -1)
-            if head_index < 0:
-                head_index = common.head(text[:at], json.loads(text[:at].rstrip(",") + "}}}")["Event"]["System"])
-            time = text[at + 44 : at + 71]
-            if time[-1:] != "Z":
-                time = text[at + 44 : text.index('"', at + 44)]
-            mark = text.find(_RECORD_ID, at, end) + 16
-            record_id = _record_id(text[mark : text.find(",", mark, end)], record)
+        # of nearly all records the first Z behind the provider ends the time, and head and tail are known
+        zone = text.find("Z", 150)
+        head_index = head_of.get(text[: zone - 26], -1)
+        comma = text.find(",", zone + 21)
+        end = text.find(tail_text, comma, comma + 400)
+        if head_index >= 0 and end > 0 and text.startswith(_BEHIND_TIME, zone + 1):
+            time = text[zone - 26 : zone + 1]
+            digits = text[zone + 21 : comma]
+            start = end + len(tail_text)
         else:
-            head_index, log_index, time, digits = _parse(common, text)
-            record_id = _record_id(digits, record)
+            head_index, log_index, time, digits, end, start = _cut(common, text) or _parse(common, text)
+            tail_text = text[end:start] or _NOWHERE
             tails_here.add(log_index)
-            tail_text = ""
-        if not day or not time.startswith(day):
+            comma = 0
+        record_id = int(digits) if digits.isdigit() and len(digits) < 19 else _own_number(record)
+        if not day <= time < next_day:
             _count(common, piece, day, counts, kept)
             day = time[:10]
-        pair = head_index << 32 | log_index
-        counts[pair] += 1
+            next_day = day + "U"  # sorts behind all times of the day
+            here = counts[log_index]
         if record_id != last_id + 1 or log_index != last_tail:
+            here = counts[log_index]
             log = common.tails[log_index]
             if run is None or record_id != last_id + 1 or (log.computer, log.channel) != (run.computer, run.channel):
                 _close(run, last_id, low, high)
@@ -174,46 +172,39 @@ def collect(
                 piece.extents.runs.append(run)
                 low = high = time
             last_tail = log_index
+        here[head_index] += 1
         last_id = record_id
-        if time < low:
-            low = time
-        elif time > high:
+        if time > high:
             high = time
+        elif time < low:
+            low = time
 
         mode = keep[head_index]
         if mode == 0:
             continue
         if mode == 2:
-            if not security[log_index] or not _in_session(text, max(end, 0), common.reserved):
+            if not security[log_index] or not _in_session(text, end, common.reserved):
                 continue
-            kept[pair] += 1
+            kept[head_index, log_index] += 1
         rows = rows_by_head.get(head_index)
         if rows is None:
             which = common.heads[head_index]
             rows = rows_by_head[head_index] = piece.rows.setdefault(Kind(which.provider.lower(), which.event_id), [])
         data: str | None
-        if cut and text.startswith(_EVENT_DATA, end + len(tail_text)):
-            data = text[end + len(tail_text) + 13 : -2]
-            mark = text.find(_ACTIVITY, at, end)
-            activity = text[mark + 14 : mark + 50] if mark > 0 else None
-            if data[:1] != "{" or data.startswith('{"Data":') or '"#' in data or '"RenderingInfo":' in data:
-                data = own_fields(json.loads(text)["Event"])
+        if start and text.startswith(_EVENT_DATA, start):
+            data = text[start + 13 : -2]
+            if data.find("}") != len(data) - 1 or "#" in data or data.startswith('{"Data":'):
+                data = _flat(text, data)
+            activity = None
+            if not text.startswith(_NO_CORRELATION, comma):
+                mark = text.find(_ACTIVITY, comma, end)
+                activity = text[mark + 14 : mark + 50] if mark > 0 else None
         else:
             event = json.loads(text)["Event"]
             activity = _attribute(event["System"].get("Correlation"), "ActivityID")
             data = own_fields(event)
         rows.append(
-            (
-                source,
-                base + number,
-                head_index,
-                log_index,
-                record_id,
-                time,
-                record["timestamp"].removesuffix(" UTC"),
-                activity,
-                data,
-            )
+            (source, base + number, head_index, log_index, record_id, time, record["timestamp"], activity, data)
         )
     _count(common, piece, day, counts, kept)
     _close(run, last_id, low, high)
@@ -221,12 +212,19 @@ def collect(
     return number
 
 
-def _count(common: Common, piece: Piece, day: str, counts: dict[int, int], kept: dict[int, int]) -> None:
-    for pair, count in counts.items():
-        which, log = common.heads[pair >> 32], common.tails[pair & 0xFFFFFFFF]
-        entry = piece.extents.counts[(log.computer, log.channel, which.provider, which.event_id, day)]
-        entry[0] += count
-        entry[1] += count if common.keep[pair >> 32] == 1 else kept.get(pair, 0)
+def _count(
+    common: Common,
+    piece: Piece,
+    day: str,
+    counts: dict[int, dict[int, int]],
+    kept: dict[tuple[int, int], int],
+) -> None:
+    for log_index, heads in counts.items():
+        for head_index, count in heads.items():
+            which, log = common.heads[head_index], common.tails[log_index]
+            entry = piece.extents.counts[log.computer, log.channel, which.provider, which.event_id, day]
+            entry[0] += count
+            entry[1] += count if common.keep[head_index] == 1 else kept.get((head_index, log_index), 0)
     counts.clear()
     kept.clear()
 
@@ -281,29 +279,61 @@ def _tail_at(common: Common, text: str, time: int, start: int) -> tuple[str, int
     return part, common.tail(part, system) if index is None else index
 
 
-def _record_id(digits: str, record: dict[str, Any]) -> int:
-    """Number of the record in the log it was written to.
+def _own_number(record: dict[str, Any]) -> int:
+    """Number of the record in its file. It stands in where that of the log it was written to is missing.
 
     The file numbers its records itself: a log that was exported or forwarded begins with 1, and only the System part
-    keeps the number that the record had (78 of 107 real logs at hand). It stands in where that one is missing.
-    Forged numbers are cut to 62 bits, so that what counts on from them stays in 64.
+    keeps the number that the record had (78 of 107 real logs at hand). Forged numbers are cut to 62 bits, so that what
+    counts on from them stays in 64.
     """
-    return int(digits) if digits.isdigit() and len(digits) < 19 else record["event_record_id"] & (1 << 62) - 1
+    number: int = record["event_record_id"]
+    return number & (1 << 62) - 1
 
 
-def _parse(common: Common, text: str) -> tuple[int, int, str, str]:
-    """Head, tail, time and record id of a record, from the whole text."""
+class _Cut(NamedTuple):
+    """What a record's System part says. `tail` and `end`: where the text of the tail is; both 0 where it has none."""
+
+    head_index: int
+    log_index: int
+    time: str
+    record_id: str
+    tail: int
+    end: int
+
+
+def _cut(common: Common, text: str) -> _Cut | None:
+    """The System part found by its marks; None where it has another shape."""
+    at = text.find(_TIME, 150)
+    tail = text.find(_CHANNEL, at)
+    if at < 0 or tail < 0:
+        return None
+    tail_text, log_index = _tail_at(common, text, at, tail)
+    if not tail_text:
+        return None
+    begin = at + len(_TIME)
+    head_index = common.head_of.get(text[:begin])
+    if head_index is None:
+        head_index = common.head(text[:begin], json.loads(text[:at].rstrip(",") + "}}}")["Event"]["System"])
+    time = text[begin : text.index('"', begin)]
+    mark = text.find(_RECORD_ID, at, tail) + len(_RECORD_ID)
+    return _Cut(head_index, log_index, time, text[mark : text.find(",", mark, tail)], tail, tail + len(tail_text))
+
+
+def _parse(common: Common, text: str) -> _Cut:
+    """The System part of a record of any shape."""
     system = json.loads(text)["Event"]["System"]
     time = _attribute(system.get("TimeCreated"), "SystemTime")
     if not isinstance(time, str) or len(time) < 20:
         raise ValueError("it has no time")
     head_key, tail_key = repr(_head(system)), repr(_tail(system))
     known_head, known_tail = common.head_of.get(head_key), common.tail_of.get(tail_key)
-    return (
+    return _Cut(
         common.head(head_key, system) if known_head is None else known_head,
         common.tail(tail_key, system) if known_tail is None else known_tail,
         time,
         str(_scalar(system.get("EventRecordID"))),
+        0,
+        0,
     )
 
 
@@ -337,6 +367,13 @@ def _tail(system: dict[str, Any]) -> Tail:
     return tail(
         str(_scalar(system.get("Channel")) or ""), str(_scalar(system.get("Computer")) or ""), str(sid) if sid else None
     )
+
+
+def _flat(text: str, data: str) -> str | None:
+    """The event's own fields of a record's text; `data` is what looks like them."""
+    if data.startswith('{"Data":') or '"#' in data or '"RenderingInfo":' in data:
+        return own_fields(json.loads(text)["Event"])
+    return data
 
 
 def own_fields(event: dict[str, Any]) -> str | None:

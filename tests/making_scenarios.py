@@ -14,25 +14,24 @@ import tomllib
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
-import pyarrow.parquet as pq
 import pytest
 
-from logontracks import catalogue, worker
+from logontracks import catalogue, pipeline, pool, staging, worker
 from logontracks.build import build
-from logontracks.case import Case, SourceEntry, writing
+from logontracks.case import Case, writing
 from logontracks.catalogue import Keep
-from logontracks.merge import Staged, merge
 from logontracks.normalize import Normalizer, rules_of
 from logontracks.schema import Form
 from logontracks.simulate.evtx_writer import filetime
-from logontracks.sources.envelope import Extents, Head, Kind, Row, Run, Tail, head, tail, to_table
+from logontracks.sources import Source
+from logontracks.sources.envelope import Extents, Head, Kind, Row, Run, Tail, head, tail, to_tables
 
 FOLDER = Path(__file__).parent / "scenarios"
 MONDAY = datetime(2026, 10, 5)  # noqa: DTZ001 - UTC, as all times in a case
@@ -386,12 +385,12 @@ def _ingest(folder: Path, normalizer: Normalizer, logs: dict[Log, list[Record]],
     tails: dict[Tail, int] = {}
     rows: dict[Kind, list[Row]] = defaultdict(list)
     extents: dict[int, Extents] = {}
-    sources: list[SourceEntry] = []
+    sources: list[Source] = []
+    sha256: dict[int, str] = {}
     for source, (log, found) in enumerate(logs.items()):
-        sha256 = hashlib.sha256(repr((log, day)).encode()).hexdigest()
-        sources.append(
-            SourceEntry(sha256, f"{log.scenario}/{log.name}/{log.channel}", 1, "evtx", len(found), activity=True)
-        )
+        sha256[source] = hashlib.sha256(repr((log, day)).encode()).hexdigest()
+        name = f"{log.scenario}/{log.name}/{log.channel}"
+        sources.append(Source(source, Path(name), name, "evtx", 1))
         extents[source] = _extents(found)
         for position, record in enumerate(found):
             if not is_kept(record):
@@ -404,25 +403,14 @@ def _ingest(folder: Path, normalizer: Normalizer, logs: dict[Log, list[Record]],
                 (source, position, heads.setdefault(of_kind, len(heads)), tails.setdefault(of_log, len(tails)),
                  record.record_id, time, time, record.activity_id, data)
             )  # fmt: skip
-    tables = [(kind, to_table(part, list(heads), list(tails))) for kind, part in rows.items()]
-    staged, bad = normalizer.rows(tables)
+    staged, bad = normalizer.rows(to_tables(rows, list(heads), list(tails)))
     assert not bad
     with writing(folder) as writer:
-        pq.write_table(staged.unify_dictionaries(), writer.staging / "events-0.parquet")
+        staging.write(writer.staging, "0", staged)
         worker._write_extents(writer.staging, 0, extents)
-        parts = {name: [writer.staging / f"{name}-0.parquet"] for name in ("events", "runs", "counts")}
-        shas = {number: (entry.sha256, entry.form) for number, entry in enumerate(sources)}
-        merged = merge(writer, Staged(parts["events"], parts["runs"], parts["counts"], shas), without=set(), jobs=2)
-        manifest = writer.manifest
-        writer.commit(
-            replace(
-                manifest,
-                sources=(*manifest.sources, *sources),
-                events=tuple(f for f in manifest.events if f.path not in merged.replaced) + tuple(merged.events),
-                extents=tuple(merged.extents),
-                event_counts=tuple(merged.event_counts),
-            )
-        )
+        records = {source.number: sum(run.records for run in extents[source.number].runs) for source in sources}
+        result = pool.Result(tasks=[0], rows=len(staged), records=records)
+        pipeline._finish(writer, sources, sha256, result, [], jobs=2)
 
 
 def _extents(found: list[Record]) -> Extents:

@@ -39,7 +39,9 @@ KEYS = {
     "legacy_strings": ("legacy_id", "os", "string_count", "position"),
     "logon_processes": ("logon_process",),
     "logon_types": ("code",),
+    "marks": ("provider", "event_id"),
     "no_fields": ("provider", "event_id", "version"),
+    "parameters": ("name",),
     "percent_ids": ("id",),
     "preauth_types": ("code",),
     "rdp_disconnect_reasons": ("code",),
@@ -52,7 +54,10 @@ KEYS = {
     "supported_encryption_types": ("mask",),
     "ticket_options": ("mask",),
     "ticket_options_common": ("value",),
+    "windows_builds": ("build",),
 }
+UNSOURCED = {"parameters", "sources"}
+"""Choices of our own, each with its reason."""
 TYPES = {
     "AnsiString", "Boolean", "FILETIME", "GUID", "HexInt32", "HexInt64", "Int32", "Int64", "Pointer", "SID",
     "UInt16", "UInt32", "UInt64", "UInt8", "UnicodeString",
@@ -90,7 +95,7 @@ def test_rows_are_unique_and_sorted(name):
     assert keys == sorted(keys)
 
 
-@pytest.mark.parametrize("name", sorted(KEYS.keys() - {"sources"}))
+@pytest.mark.parametrize("name", sorted(KEYS.keys() - UNSOURCED))
 def test_every_row_has_a_known_source(name):
     known = {row["token"] for row in catalogue.table("sources")}
     for row in catalogue.table(name):
@@ -100,10 +105,7 @@ def test_every_row_has_a_known_source(name):
 
 def test_every_source_is_used():
     used = {
-        token
-        for name in KEYS.keys() - {"sources"}
-        for row in catalogue.table(name)
-        for token in row["source"].split(";")
+        token for name in KEYS.keys() - UNSOURCED for row in catalogue.table(name) for token in row["source"].split(";")
     }
     assert used == {row["token"] for row in catalogue.table("sources")}
 
@@ -114,6 +116,27 @@ def test_no_stray_escapes_and_no_empty_meaning(name):
         assert row.get("meaning", "-"), row
         if name not in {"session_names", "special_accounts", "shutdown_1074"}:
             assert not any("\\" in cell for cell in row.values()), row
+
+
+def test_marks_are_of_events_that_are_kept():
+    for row in catalogue.table("marks"):
+        event = catalogue.events()[row["provider"].lower(), int(row["event_id"])]
+        assert event.provider == row["provider"]
+        assert event.keep is not Keep.NO, row
+
+
+def test_parameters_are_numbers_with_a_reason():
+    for row in catalogue.table("parameters"):
+        assert float(row["value"]) > 0
+        assert row["unit"]
+        assert row["reason"]
+        assert row["unit"] != "s" or row["name"].endswith("_s")
+
+
+def test_builds_of_windows_have_a_name():
+    for row in catalogue.table("windows_builds"):
+        assert row["name"].startswith("Windows ")
+        assert row["kind"] in {"workstation", "server", ""}
 
 
 # Events and their fields

@@ -12,7 +12,7 @@ SELECT
     CASE WHEN mark = 'clock' THEN micros(new_time) - micros(old_time) END AS step_us
 FROM logged
 WHERE mark IN (
-    'audit_start', 'audit_stop', 'audit_dropped', 'boot_configuration', 'system_start', 'system_stop', 'log_start',
+    'audit_start', 'audit_stop', 'audit_dropped', 'system_start', 'system_stop', 'log_start',
     'log_start_version', 'log_stop', 'unexpected_stop', 'dirty_start', 'uptime', 'boot_type', 'shutdown_asked', 'clock')
 UNION ALL
 SELECT
@@ -44,5 +44,7 @@ FROM (
     WHERE mark = 'logon' AND target_logon_id IS NOT NULL
         AND COALESCE(target_sid, '') NOT LIKE 'S-1-5-90-%' AND COALESCE(target_sid, '') NOT LIKE 'S-1-5-96-%'
 ) AS ordered
-WHERE logon_id < id_before
-    AND (id_before - logon_id > $fall_ids OR ABS(micros(time) - micros(time_before)) > $fall_s * 1000000)
+WHERE (logon_id < id_before
+        AND (id_before - logon_id > $fall_ids OR ABS(micros(time) - micros(time_before)) > $fall_s * 1000000))
+    -- given again; by two records of one moment it is told twice
+    OR (logon_id = id_before AND ABS(micros(time) - micros(time_before)) > $fall_s * 1000000)

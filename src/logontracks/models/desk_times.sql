@@ -21,6 +21,10 @@ audited AS (
 SELECT m.host_id AS host_id, m.boot_id AS boot_id, m.logon_id AS logon_id, m.time AS time, m.seq AS seq, m.uid AS uid,
     m.mark AS mark
 FROM marked AS m
+LEFT JOIN session_ends AS n ON n.host_id = m.host_id AND n.boot_id = m.boot_id AND n.logon_id = m.logon_id
+-- a desktop that was left still locks for a moment
+WHERE n.end_time IS NULL OR m.time <= n.end_time OR (m.seq <= n.end_seq
+    AND (n.end_certainty <> 'exact' OR micros(m.time) - micros(n.end_time) > $boot_kin_s * 1000000))
 UNION ALL
 SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, t.time AS time, t.seq AS seq, t.uid AS uid,
     CASE t.mark WHEN 'terminal_disconnect' THEN 'disconnect' ELSE 'reconnect' END AS mark

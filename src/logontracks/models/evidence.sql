@@ -1,5 +1,5 @@
 -- One row for each record that a row of another table rests on.
--- Reads: sessions_told, folds, logons, session_ids, desk_times, boots, clock_steps, attempts,
+-- Reads: sessions_told, folds, logons, session_ids, used_ids, logged, desk_times, boots, clock_steps, attempts,
 -- failed_attempts.
 -- A session rests on each logon behind it (start, other half, unlock, return), on what says that it has privileges, on
 -- what ended it, on each change of its presence and on each clock that was set while it lasted.
@@ -7,8 +7,8 @@
 -- Columns:
 --   row_id BIGINT: Row that rests on the record: a session_id, boot_id or failure_id
 --   uid BIGINT: Record, as `events` has it
---   role VARCHAR: start, other_half, unlock, return, first_seen, admin, end, destroyed, last_seen,
---     presence, terminal, clock_step; of a failure host, kerberos, ntlm
+--   role VARCHAR: start, other_half, unlock, return, again (the same logon told twice), first_seen, admin, end,
+--     destroyed, last_seen, presence, terminal, clock_step; of a failure host, kerberos, ntlm
 
 WITH heads AS (
     SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, session_id AS session_id
@@ -26,6 +26,16 @@ SELECT h.session_id AS row_id, e.uid AS uid,
 FROM logons AS e
 JOIN homes AS m ON m.host_id = e.host_id AND m.boot_id = e.boot_id AND m.logon_id = e.logon_id
 JOIN heads AS h ON h.host_id = m.host_id AND h.boot_id = m.boot_id AND h.logon_id = m.home_id
+UNION ALL
+SELECT h.session_id AS row_id, e.uid AS uid, 'again' AS role
+FROM used_ids AS u
+JOIN boots AS b ON b.host_id = u.host_id AND b.boot_id = u.boot_id
+JOIN logged AS e ON e.host_id = u.host_id AND e.channel = 'Security' AND e.mark = 'logon'
+    AND e.target_logon_id = u.logon_id AND e.seq > u.logon_seq
+    AND e.seq < COALESCE(b.security_until, 4611686018427387904)
+JOIN homes AS m ON m.host_id = u.host_id AND m.boot_id = u.boot_id AND m.logon_id = u.logon_id
+JOIN heads AS h ON h.host_id = m.host_id AND h.boot_id = m.boot_id AND h.logon_id = m.home_id
+WHERE u.logons > 1
 UNION ALL
 SELECT session_id AS row_id, admin_uid AS uid, 'admin' AS role FROM sessions_told WHERE admin_uid IS NOT NULL
 UNION ALL

@@ -68,13 +68,20 @@ returns AS (
     WHERE mark = 'reconnect'
     GROUP BY host_id, boot_id, logon_id
 ),
+lengths AS (
+    SELECT session_id AS session_id, state AS state, CAST(ROUND(duration_s * 1000000) AS BIGINT) AS length_us
+    FROM presence
+),
 totals AS (
     SELECT session_id AS session_id,
-        SUM(CASE WHEN state = 'active' THEN duration_s ELSE 0 END) AS active_s,
-        SUM(CASE WHEN state IN ('locked', 'screen_saver') THEN duration_s ELSE 0 END) AS locked_s,
-        SUM(CASE WHEN state = 'disconnected' THEN duration_s ELSE 0 END) AS disconnected_s,
-        MAX(CASE WHEN state IS NULL OR duration_s IS NULL THEN 1 ELSE 0 END) AS open
-    FROM presence
+        -- whole microseconds: sums of them do not hang on the order of rows
+        CAST(SUM(CASE WHEN state = 'active' THEN length_us ELSE 0 END) AS BIGINT) / 1000000.0 AS active_s,
+        CAST(SUM(CASE WHEN state IN ('locked', 'screen_saver') THEN length_us ELSE 0 END) AS BIGINT) / 1000000.0
+            AS locked_s,
+        CAST(SUM(CASE WHEN state = 'disconnected' THEN length_us ELSE 0 END) AS BIGINT) / 1000000.0
+            AS disconnected_s,
+        MAX(CASE WHEN state IS NULL OR length_us IS NULL THEN 1 ELSE 0 END) AS open
+    FROM lengths
     GROUP BY session_id
 )
 SELECT

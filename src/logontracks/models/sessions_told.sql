@@ -33,7 +33,9 @@ bounds AS (
     LEFT JOIN log_ends AS l ON l.host_id = e.host_id AND l.boot_id = e.boot_id
 )
 SELECT
-    COALESCE(s.start_uid, s.first_uid) AS session_id, s.host_id AS host_id, s.host AS host, e.boot_id AS boot_id,
+    -- one record may be the first of two sessions: what one did when the other began
+    COALESCE(s.start_uid, text_id(CONCAT(CAST(s.first_uid AS VARCHAR), ' ', CAST(s.logon_id AS VARCHAR)))) AS session_id,
+    s.host_id AS host_id, s.host AS host, e.boot_id AS boot_id,
     s.logon_id AS logon_id, s.linked_logon_id AS linked_logon_id, n.account_id AS account_id,
     COALESCE(a.account, CASE WHEN s.domain IS NULL THEN s.name ELSE CONCAT(s.domain, '\', s.name) END) AS account,
     s.domain AS domain, s.name AS name, COALESCE(s.sid, a.sid) AS sid, a.kind AS kind, s.logon_type AS logon_type,

@@ -11,11 +11,11 @@ from logontracks.models import parameters
 
 SECURITY, SYSTEM = "Security", "System"
 LATE_RECORDS = 60  # behind which a record may stand that was written before: of a clock that was set, of the kernel
-SECURITY_STARTS = {"audit_start", "system_logon", "boot_configuration", "audit_dropped"}
+SECURITY_STARTS = {"audit_start", "system_logon", "audit_dropped"}
 SYSTEM_STARTS = {"system_start", "log_start", "log_start_version", "unexpected_stop", "dirty_start", "boot_type"}
 COLD = {None, 0}  # boot types that are a start of the kernel
 STOPS = {"audit_stop", "log_stop", "system_stop"}
-ALONE = SECURITY_STARTS - {"boot_configuration", "audit_dropped"} | SYSTEM_STARTS | {"ids_fell", "hint", "uptime"}
+ALONE = SECURITY_STARTS - {"audit_dropped"} | SYSTEM_STARTS | {"ids_fell", "hint", "uptime"}
 
 
 class Sign(NamedTuple):

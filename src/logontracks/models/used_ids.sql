@@ -8,6 +8,7 @@ SELECT
     MIN(u.seq) AS first_seq, value_at_first(u.uid, u.seq) AS first_uid, value_at_first(u.time, u.seq) AS first_time,
     MAX(u.seq) AS last_seq, value_at_last(u.uid, u.seq) AS last_uid, value_at_last(u.time, u.seq) AS last_time,
     MIN(CASE WHEN u.mark = 'logon' THEN u.seq END) AS logon_seq,
+    SUM(CASE WHEN u.mark = 'logon' THEN 1 ELSE 0 END) AS logons,
     MAX(CASE WHEN u.mark = 'logoff' THEN u.seq END) AS logoff_seq,
     value_at_last(CASE WHEN u.mark = 'logoff' THEN u.uid END, CASE WHEN u.mark = 'logoff' THEN u.seq END) AS logoff_uid,
     value_at_last(CASE WHEN u.mark = 'logoff' THEN u.time END, CASE WHEN u.mark = 'logoff' THEN u.seq END)

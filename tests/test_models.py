@@ -8,7 +8,7 @@ from logontracks import models
 
 SQL = [name for name in models.MODELS if models.model(name).sql]
 each_model = pytest.mark.parametrize("name", SQL)
-INPUTS = {"events", "extents", *models.FACTS}
+INPUTS = {"events", "extents", "event_counts", *models.FACTS}
 
 
 def body_of(name: str) -> str:
@@ -78,6 +78,8 @@ def test_models_keep_to_the_common_core(name: str, what: str) -> None:
 
 def test_every_parameter_is_used() -> None:
     used = "".join(body_of(name) for name in SQL)
-    used += "".join((models.FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in ("boots", "starts", "attempts"))
+    used += "".join(
+        (models.FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in ("boots", "starts", "attempts")
+    )
     for name in models.parameters():
         assert name in used

@@ -22,6 +22,7 @@ COMMANDS = (
     "accounts",
     "boots",
     "evidence",
+    "coverage",
     "events",
     "problems",
     "sql",

@@ -53,6 +53,9 @@ MODELS = (
     "attempts",
     "failed_attempts",
     "failures",
+    "log_spans",
+    "coverage",
+    "blind_spots",
     "evidence",
     "hosts",
 )
@@ -127,6 +130,9 @@ def parameters() -> Mapping[str, str]:
     }
 
 
+_DATA = {"failure_reasons", "parameters", "reserved_logon_ids", "ticket_options"}
+
+
 @cache
 def version() -> str:
     """Changes whenever a model, a parameter or a fact that models read does."""
@@ -136,26 +142,38 @@ def version() -> str:
         for each in sorted((folder / "models").iterdir(), key=str)
         if each.name.endswith((".sql", ".py"))
     ]
-    texts += [(folder / "data" / f"{name}.csv").read_bytes() for name in ("parameters", "reserved_logon_ids", *FACTS)]
+    texts += [
+        (folder / "data" / f"{name}.csv").read_bytes()
+        for name in sorted(_DATA | {table for table, _ in FACTS.values()})
+    ]
     return sha256(b"\0".join(texts)).hexdigest()[:12]
 
 
-FACTS: Mapping[str, Mapping[str, str]] = {
-    "marks": {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"},
-    "logon_types": {"code": "INTEGER", "symbol": "VARCHAR"},
-    "windows_builds": {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"},
-    "kerberos_codes": {"code": "BIGINT", "meaning": "VARCHAR", "windows_reason": "VARCHAR"},
-    "status_codes": {"code": "BIGINT", "reason": "VARCHAR", "meaning": "VARCHAR", "noise": "VARCHAR"},
-    "encryption_types": {"code": "BIGINT", "symbol": "VARCHAR", "weak": "VARCHAR"},
-    "preauth_types": {"code": "BIGINT", "symbol": "VARCHAR", "meaning": "VARCHAR"},
+FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "marks": ("marks", {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"}),
+    "logon_types": ("logon_types", {"code": "INTEGER", "symbol": "VARCHAR"}),
+    "windows_builds": ("windows_builds", {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"}),
+    "kerberos_codes": ("kerberos_codes", {"code": "BIGINT", "meaning": "VARCHAR", "windows_reason": "VARCHAR"}),
+    "status_codes": (
+        "status_codes",
+        {"code": "BIGINT", "reason": "VARCHAR", "meaning": "VARCHAR", "noise": "VARCHAR"},
+    ),
+    "encryption_types": ("encryption_types", {"code": "BIGINT", "symbol": "VARCHAR", "weak": "VARCHAR"}),
+    "preauth_types": ("preauth_types", {"code": "BIGINT", "symbol": "VARCHAR", "meaning": "VARCHAR"}),
+    "event_kinds": ("events", {"provider": "VARCHAR", "event_id": "INTEGER", "subcategory": "VARCHAR"}),
+    "audit_policy": ("audit_policy", {"name": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"}),
+    "blind_spot_texts": (
+        "blind_spots",
+        {"kind": "VARCHAR", "subcategory": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
+    ),
 }
-"""Tables of facts that models read, with the columns they need."""
+"""Tables of facts that models read: the table of the catalogue, and the columns they need."""
 
 
 def give_facts(connection: Connection) -> None:
     """Make the tables of FACTS on a connection."""
-    for name, columns in FACTS.items():
-        rows = [[_fact(row[column], kind) for column, kind in columns.items()] for row in catalogue.table(name)]
+    for name, (table, columns) in FACTS.items():
+        rows = [[_fact(row[column], kind) for column, kind in columns.items()] for row in catalogue.table(table)]
         names = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         connection.execute(f"CREATE TABLE {name} ({names})")
         connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)

@@ -25,7 +25,7 @@ SELECT
     e.session_name AS session_name, e.reason_code AS reason_code, e.old_time AS old_time, e.new_time AS new_time,
     e.boot_time AS boot_time, e.stop_time AS stop_time, e.uptime_s AS uptime_s, e.boot_type AS boot_type,
     e.os_build AS os_build, e.object_name AS object_name,
-    e.outcome AS outcome, e.status AS status, e.sub_status AS sub_status, e.failure_reason AS failure_reason,
+    e.audit_subcategory AS audit_subcategory, e.audit_changes AS audit_changes, e.outcome AS outcome, e.status AS status, e.sub_status AS sub_status, e.failure_reason AS failure_reason,
     e.service_name AS service_name, e.service_sid AS service_sid, e.ticket_options AS ticket_options,
     e.ticket_encryption_type AS ticket_encryption_type, e.pre_auth_type AS pre_auth_type,
     e.transmitted_services AS transmitted_services, e.server_name AS server_name, e.ntlm_version AS ntlm_version,

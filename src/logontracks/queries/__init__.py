@@ -2,6 +2,7 @@
 
 from logontracks.queries.answer import Answer
 from logontracks.queries.authentications import AuthenticationFilter, FailureFilter, authentications, failures
+from logontracks.queries.coverage import blind_spots, coverage, logs, policy
 from logontracks.queries.events import EventFilter, events
 from logontracks.queries.info import Info, info, problems
 from logontracks.queries.lists import accounts, boots, evidence, hosts
@@ -21,12 +22,16 @@ __all__ = [
     "accounts",
     "at_the_end",
     "authentications",
+    "blind_spots",
     "boots",
+    "coverage",
     "events",
     "evidence",
     "failures",
     "hosts",
     "info",
+    "logs",
+    "policy",
     "presence",
     "problems",
     "sessions",

@@ -10,6 +10,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, answer, like
+from logontracks.queries.coverage import why_empty
 from logontracks.queries.tables import accounts_of, among, hosts_of, with_tables
 
 By = Literal["reason", "user", "source", "host"]
@@ -77,6 +78,8 @@ def authentications(
         total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
         limited = f"LIMIT {limit}" if limit else ""
         columns = _AUTHENTICATION if for_people else "a.*"
+        if for_people and not total:
+            notes = (*notes, *why_empty(connection, wanted.hosts))
         return answer(
             connection, f"SELECT {columns} {rows} ORDER BY a.time, a.authentication_id {limited}", total
         ).told(*notes)
@@ -131,6 +134,8 @@ def failures(
         total = interruptible(
             connection, lambda: connection.execute(f"SELECT COUNT(*) FROM ({query})").fetchall()[0][0]
         )
+        if for_people and not total:
+            notes = (*notes, *why_empty(connection, wanted.hosts))
         order = "attempts DESC, 1" if by else "first_time, failure_id"
         limited = f"LIMIT {limit}" if limit else ""
         return answer(connection, f"SELECT * FROM ({query}) ORDER BY {order} {limited}", total).told(*notes)

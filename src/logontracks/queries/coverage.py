@@ -97,6 +97,23 @@ def blind_spots(
     return found.told(*notes)
 
 
+def why_empty(connection: Connection, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """What to tell somebody who got no rows: what the logs reach, and what is known to be missing from them."""
+    where, _ = _hosts(connection, hosts)
+    rows = connection.execute(f"""
+        SELECT COUNT(DISTINCT host_id), MIN(first_time), MAX(last_time), MIN(host)
+        FROM log_spans WHERE channel = 'Security' AND {where}""").fetchall()
+    ((number, first, last, host),) = rows
+    if not number:
+        return ("There is no Security log of it in the case.",) if hosts else ("There is no Security log in the case.",)
+    whose = f"log of {host}" if number == 1 else f"logs of {number:,} hosts"
+    told = (f"Security {whose}: {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC.",)
+    blind = connection.execute(f"""
+        SELECT MIN(what) || CASE WHEN COUNT(*) > 1 THEN ' (' || COUNT(*) || ' times)' ELSE '' END || ': ' || MIN(host)
+        FROM blind_spots WHERE {where} AND host_id IS NOT NULL GROUP BY host_id, kind ORDER BY 1 LIMIT 4""").fetchall()
+    return (*told, *(f"{text}." for (text,) in blind))
+
+
 def policy(role: str) -> tuple[str, ...]:
     """Lines of a script that turns on what logon tracking needs on hosts of a role: domain_controller, server,
     workstation. Audit subcategories are named by GUID, which is the same in every language."""

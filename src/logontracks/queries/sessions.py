@@ -9,6 +9,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, answer, like
+from logontracks.queries.coverage import why_empty
 from logontracks.queries.tables import accounts_of, among, hosts_of, many, no_host, with_tables
 
 REASONS = {
@@ -46,9 +47,11 @@ class SessionFilter:
     reasons: tuple[str, ...] = ()
 
 
-# First and last moment that a session may have been open. Where the clock was set, its end can lie before its start.
+# First and last moment that a session may have been open, as far as the logs of its host reach. Where the clock was set,
+# its end can lie before its start.
 _FROM = "COALESCE(LEAST(s.start_time, s.end_time), s.first_time)"
-_TO = """CASE WHEN s.end_certainty = 'unknown' THEN TIMESTAMP '9999-12-31'
+_TO = """CASE WHEN s.end_certainty = 'unknown'
+    THEN GREATEST(s.last_time, (SELECT MAX(h.last_seen) FROM hosts AS h WHERE h.host_id = s.host_id))
     ELSE GREATEST(s.end_time, COALESCE(s.end_time_max, s.end_time), COALESCE(s.start_time, s.first_time)) END"""
 # Most network logons that lack a record of their end were over at once. To people they are shown where they are known
 # to have been, not at every later time at which they may have been.
@@ -104,6 +107,8 @@ def _sessions(
             f"{many(folded, 'network logon')} counted, a row for each account, host, source and day: --all shows each."
         )
         notes = (*notes, told)
+    if not total:
+        notes = (*notes, *why_empty(connection, wanted.hosts))
     query = f"SELECT * EXCLUDE (sorted, id) FROM ({_PEOPLE}) ORDER BY sorted, id {limited}"
     return answer(connection, query, total).told(*notes)
 
@@ -213,6 +218,8 @@ def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: b
         rows = f"FROM presence AS p JOIN sessions AS s ON s.session_id = p.session_id WHERE {where}"
         total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
         limited = f"LIMIT {limit}" if limit else ""
+        if for_people and not total:
+            notes = (*notes, *why_empty(connection, wanted.hosts))
         query = f"SELECT {told} {rows} ORDER BY COALESCE(p.start_time, p.end_time), p.session_id, p.end_time {limited}"
         return answer(connection, query, total).told(*notes)
 

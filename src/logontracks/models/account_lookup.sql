@@ -2,7 +2,7 @@
 -- The spellings of a domain are those seen with its SID, and the first label of its DNS name, which is its short name
 -- unless somebody chose another.
 -- Reads: account_names.
--- NULL: domain_key in the row for a name that only one account of a domain has.
+-- NULL: domain_key in the row for a name that only one account of a domain has. It is '' in rows for name@domain.
 
 WITH spellings AS (
     SELECT DISTINCT sid_domain AS sid_domain, COALESCE(local_host_id, 0) AS local_host_id, domain_key AS domain_key
@@ -30,6 +30,15 @@ meant AS (
     SELECT name_key AS name_key, CAST(NULL AS VARCHAR) AS domain_key, account_id AS account_id
     FROM named
     WHERE local_host_id = 0 AND sid_domain IS NOT NULL
+    UNION
+    SELECT CONCAT(n.name_key, '@', s.domain_key) AS name_key, '' AS domain_key, n.account_id AS account_id
+    FROM named AS n
+    JOIN spellings AS s ON s.sid_domain = n.sid_domain AND s.local_host_id = n.local_host_id
+    WHERE n.local_host_id = 0
+    UNION
+    SELECT LOWER(upn) AS name_key, '' AS domain_key, account_id AS account_id
+    FROM account_names
+    WHERE sid IS NOT NULL AND POSITION('@' IN upn) > 0
 )
 SELECT name_key AS name_key, domain_key AS domain_key, MIN(account_id) AS account_id
 FROM meant

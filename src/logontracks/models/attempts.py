@@ -1,21 +1,24 @@
 """attempts: one row for each record of a failed logon, with the attempt it is of.
 
 One wrong password may be logged by the host (4625), by a controller that was asked for a ticket (4768, 4769, 4771), by
-one that checked NTLM (4776), and again by the PDC emulator. Records are joined in the order of time: each to the
-earliest attempt on the same name that has no record of its layer yet, lies within 5 s, and does not contradict it by
-reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000 guesses stay
-3,000. A loop over the failures alone; SQL has no word for the first that is still free.
+one that checked NTLM (4776, and 4030 to 4033), and again by the PDC emulator. Records are joined in the order of time:
+each to the earliest attempt on the same name that has no record of its layer yet, lies within 5 s, and does not
+contradict it by reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000
+guesses stay 3,000. A loop over the failures alone; SQL has no word for the first that is still free.
+Beside the columns that are kept: place is 1 for the first record of its layer, reason the one reason that all records
+of the attempt allow, NULL where they leave several.
 Reads: authentications, logged, account_lookup, account_names.
 
 Columns:
   attempt_id BIGINT: The attempt: the uid of its record on the host, else of its first one
   uid BIGINT: The record
-  layer VARCHAR: host, kerberos, ntlm
+  layer VARCHAR: host, kerberos, ntlm, ntlm_audit
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,6 +34,17 @@ if TYPE_CHECKING:
     from logontracks.engines.duckdb import Connection
 
 _BATCH = 50_000
+_TYPES = pa.schema(
+    [
+        ("attempt_id", pa.int64()),
+        ("uid", pa.int64()),
+        ("layer", pa.string()),
+        ("place", pa.int32()),
+        ("reason", pa.string()),
+    ]
+)
+_NAME = "COALESCE(CASE WHEN POSITION('@' IN {0}) > 1 THEN LOWER(split_part({0}, '@', 1)) ELSE LOWER({0}) END, '')"
+"""SQL for a name as records of all layers have it: a host may have it as name@domain, as it was typed."""
 _OWN = {"127.0.0.1", "::1", "0.0.0.0", "local"}  # noqa: S104 - compared with, not bound to
 _HERE = {2, 7, 10, 11, 12, 13}  # logon types at which the client of Kerberos is the host itself
 
@@ -44,7 +58,6 @@ class Failure(NamedTuple):
     layer: str
     host_id: int
     account_id: int | None
-    domain: str | None
     code: int
     address: str | None
     workstation: str | None
@@ -67,31 +80,38 @@ class Attempt:
 
 def work(connection: Connection) -> pa.Table:
     """The table, from the failures in the order of time."""
-    rows = connection.execute("""
-        SELECT COALESCE(e.target_name_key, '') AS name, epoch_us(e.time) AS moment, e.uid, 'host' AS layer, e.host_id,
-            COALESCE(n.account_id, l.account_id) AS account_id, e.target_domain_key AS domain,
+    rows = connection.execute(f"""
+        SELECT {_NAME.format("e.target_name")} AS name, epoch_us(e.time) AS moment, e.uid, 'host' AS layer, e.host_id,
+            COALESCE(n.account_id, l.account_id) AS account_id,
             CASE WHEN COALESCE(e.sub_status, 0) <> 0 THEN e.sub_status ELSE COALESCE(e.status, 0) END AS code,
             LOWER(e.source_address) AS address, e.workstation_key AS workstation, e.logon_type
         FROM logged AS e
         LEFT JOIN account_names AS n ON n.host_id = e.host_id AND n.sid_written = e.target_sid
             AND n.name_key = e.target_name_key AND COALESCE(n.domain_key, '') = COALESCE(e.target_domain_key, '')
         LEFT JOIN account_lookup AS l ON e.target_sid IS NULL AND l.name_key = e.target_name_key
-            AND l.domain_key = e.target_domain_key
+            AND l.domain_key = COALESCE(e.target_domain_key, '')
         WHERE e.mark = 'failure'
         UNION ALL
-        SELECT COALESCE(LOWER(name), ''), epoch_us(time), authentication_id, protocol, host_id, account_id,
-            LOWER(domain), COALESCE(status, 0), LOWER(client_address), LOWER(workstation), NULL
-        FROM authentications WHERE NOT success
+        SELECT {_NAME.format("name")}, epoch_us(time), authentication_id,
+            CASE WHEN protocol = 'ntlm' AND event_id <> 4776 THEN 'ntlm_audit' ELSE protocol END, host_id, account_id,
+            COALESCE(status, 0), LOWER(client_address), LOWER(workstation), NULL
+        FROM authentications WHERE NOT success AND step <> 'mapping' AND event_id NOT BETWEEN 4020 AND 4023
         ORDER BY name, moment, layer, uid""")
 
     def failures() -> Iterator[Failure]:
         while batch := rows.fetchmany(_BATCH):
             yield from (Failure(*row) for row in batch)
 
-    told = [(attempt.id, record.uid, record.layer) for attempt in attempts(failures()) for record in attempt.records]
-    kinds = (("attempt_id", pa.int64()), ("uid", pa.int64()), ("layer", pa.string()))
-    columns = [pa.array([row[at] for row in told], kind) for at, (_, kind) in enumerate(kinds)]
-    return pa.Table.from_arrays(columns, names=[name for name, _ in kinds])
+    told: list[tuple[object, ...]] = []
+    for attempt in attempts(failures()):
+        reason = next(iter(attempt.reasons)) if len(attempt.reasons) == 1 else None
+        places: Counter[str] = Counter()
+        for record in attempt.records:
+            places[record.layer] += 1
+            told.append((attempt.id, record.uid, record.layer, places[record.layer], reason))
+    return pa.Table.from_arrays(
+        [pa.array([row[at] for row in told], field.type) for at, field in enumerate(_TYPES)], schema=_TYPES
+    )
 
 
 def attempts(failures: Iterable[Failure]) -> Iterator[Attempt]:
@@ -119,14 +139,20 @@ def _joins(attempt: Attempt, record: Failure, reasons: frozenset[str]) -> bool:
         return False
     same = [other for other in attempt.records if other.layer == record.layer]
     if same:
-        return record.layer != "host" and any(_passed_on(other, record) for other in same)
+        return record.layer != "host" and _passed_on(same, record)
     return all(_agree(other, record) for other in attempt.records)
 
 
-def _passed_on(one: Failure, other: Failure) -> bool:
-    near = abs(one.moment - other.moment) <= int(parameters()["duplicate_s"]) * 1_000_000
-    client = (one.address, one.workstation) == (other.address, other.workstation)
-    return near and client and one.host_id != other.host_id
+def _passed_on(same: list[Failure], record: Failure) -> bool:
+    """Whether a record of another controller tells the same again: of one controller, each is an attempt."""
+    near = int(parameters()["duplicate_s"]) * 1_000_000
+    return all(
+        record.moment - other.moment <= near
+        and (other.account_id, other.address, other.workstation)
+        == (record.account_id, record.address, record.workstation)
+        and other.host_id != record.host_id
+        for other in same
+    )
 
 
 def _agree(one: Failure, other: Failure) -> bool:
@@ -148,17 +174,22 @@ def _short(name: str) -> str:
 
 @cache
 def reasons_of(layer: str, code: int) -> frozenset[str]:
-    """Reasons that a code can mean; a Kerberos code may mean several. A code of no table is a reason of its own."""
+    """Reasons that a code can mean. A code of no table is a reason of its own, as is one that mostly means others."""
+    rows = catalogue.table("failure_reasons")
     if layer != "kerberos":
-        return _of_status().get(code, frozenset({f"0x{code:x}"}))
-    told = frozenset(
-        row["reason"]
-        for row in catalogue.table("failure_reasons")
-        if code in {int(each, 16) for each in re.findall(r"0x[0-9a-f]+", row["kdc_code"])}
-    )
-    return told or frozenset({f"kerberos 0x{code:x}"})
+        told = {row["reason"] for row in rows if code in _codes(row["host_status"])}
+        return frozenset(told | _of_status().get(code, {f"0x{code:x}"}))
+    fitting = [row for row in rows if code in _codes(row["kdc_code"])]
+    told = {row["reason"] for row in fitting}
+    if not fitting or any(row["kdc_event"].startswith("none") for row in fitting):
+        told.add(f"kerberos_0x{code:x}")
+    return frozenset(told)
+
+
+def _codes(text: str) -> set[int]:
+    return {int(each, 16) for each in re.findall(r"0x[0-9a-f]+", text)}
 
 
 @cache
-def _of_status() -> dict[int, frozenset[str]]:
-    return {int(row["code"], 16): frozenset({row["reason"]}) for row in catalogue.table("status_codes")}
+def _of_status() -> dict[int, set[str]]:
+    return {int(row["code"], 16): {row["reason"]} for row in catalogue.table("status_codes")}

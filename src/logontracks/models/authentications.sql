@@ -2,12 +2,14 @@
 -- success or failure. A service ticket is an intention: that its service was then used is for the service's host to tell.
 -- Reads: logged, account_lookup, account_names, accounts, controllers, kerberos_codes, status_codes, encryption_types,
 -- preauth_types.
--- NULL: what the record does not say. 4776 has no address, no server and no domain.
+-- NULL: what the record does not say. 4776 has no address, no server and no domain; 8004 to 8006, 4020 and 4021 no
+-- result.
 --
 -- Columns:
 --   authentication_id BIGINT: Identity: the uid of its record
 --   time TIMESTAMP: When
---   host_id BIGINT: Host that answered: a domain controller, or for local accounts the host itself
+--   host_id BIGINT: Host that answered: a domain controller, or for local accounts the host itself; of 4020 to 4023 the
+--     client or the server that tells
 --   controller VARCHAR: Its name at that time
 --   protocol VARCHAR: kerberos, ntlm
 --   step VARCHAR: ticket_granting (a logon to the domain), service, renewal, ntlm, mapping (certificate to account)
@@ -48,12 +50,45 @@ local_logons AS (
         MIN(n.account_id) AS account_id, MAX(n.account_id) AS other_id
     FROM asked AS v
     JOIN logged AS e ON e.host_id = v.host_id AND e.target_name_key = v.target_name_key
-        AND e.mark = 'logon' AND ABS(micros(e.time) - micros(v.time)) <= $validation_s * 1000000
+        AND e.mark = 'logon' AND COALESCE(e.auth_package, '') <> 'Kerberos'
+        AND ABS(micros(e.time) - micros(v.time)) <= $validation_s * 1000000
     JOIN account_names AS n ON n.host_id = e.host_id AND n.sid_written = e.target_sid AND n.name_key = e.target_name_key
         AND n.domain_key = e.target_domain_key
     JOIN accounts AS a ON a.account_id = n.account_id
     WHERE v.mark = 'validation' AND v.code = 0
     GROUP BY v.uid
+),
+-- a controller has no accounts of its own
+local_names AS (
+    SELECT local_host_id AS host_id, name_key AS name_key, MIN(account_id) AS account_id, MAX(account_id) AS other_id
+    FROM account_names
+    WHERE local_host_id IS NOT NULL AND sid IS NOT NULL
+    GROUP BY local_host_id, name_key
+),
+domain_names AS (
+    SELECT sid_domain AS sid_domain, name_key AS name_key, MIN(account_id) AS account_id, MAX(account_id) AS other_id
+    FROM account_names
+    WHERE local_host_id IS NULL AND sid IS NOT NULL
+    GROUP BY sid_domain, name_key
+),
+-- NTLM is checked without a domain: it is an account of the host or, at a controller, of its domain before any other
+checked AS (
+    SELECT v.uid AS uid, CASE WHEN g.host_id IS NOT NULL THEN 'domain' WHEN l.local = 1 THEN 'local'
+            WHEN h.host_id IS NOT NULL THEN 'local' END AS scope,
+        COALESCE(
+            CASE WHEN l.account_id = l.other_id THEN l.account_id END,
+            CASE WHEN g.host_id IS NULL AND m.account_id = m.other_id THEN m.account_id END,
+            CASE WHEN x.account_id = x.other_id THEN x.account_id END,
+            CASE WHEN g.host_id IS NOT NULL THEN o.account_id END, u.account_id) AS account_id
+    FROM asked AS v
+    LEFT JOIN controllers AS g ON g.host_id = v.host_id
+    LEFT JOIN local_logons AS l ON l.uid = v.uid
+    LEFT JOIN (SELECT DISTINCT host_id AS host_id FROM local_names) AS h ON h.host_id = v.host_id
+    LEFT JOIN local_names AS m ON m.host_id = v.host_id AND m.name_key = v.target_name_key
+    LEFT JOIN domain_names AS x ON x.sid_domain = g.sid_domain AND x.name_key = v.target_name_key
+    LEFT JOIN account_lookup AS o ON o.domain_key IS NULL AND o.name_key = v.target_name_key
+    LEFT JOIN account_lookup AS u ON u.domain_key = '' AND u.name_key = v.target_name_key
+    WHERE v.mark = 'validation'
 )
 SELECT
     e.uid AS authentication_id, e.time AS time, e.host_id AS host_id, e.host AS controller,
@@ -61,8 +96,7 @@ SELECT
     CASE e.mark WHEN 'ticket' THEN 'ticket_granting' WHEN 'preauth_failure' THEN 'ticket_granting'
         WHEN 'service_ticket' THEN 'service' WHEN 'renewal' THEN 'renewal' WHEN 'mapping' THEN 'mapping' ELSE 'ntlm'
         END AS step,
-    COALESCE(n.account_id, CASE WHEN l.account_id = l.other_id THEN l.account_id END, d.account_id, o.account_id)
-        AS account_id,
+    COALESCE(n.account_id, v.account_id, d.account_id) AS account_id,
     COALESCE(a.account, CASE WHEN e.target_domain IS NULL THEN e.target_name
         ELSE CONCAT(e.target_domain, '\', e.target_name) END) AS account,
     e.target_domain AS domain, e.target_name AS name, COALESCE(e.target_sid, a.sid) AS sid,
@@ -74,10 +108,15 @@ SELECT
         WHEN LOWER(e.service_name) LIKE 'krbtgt/%' THEN CASE WHEN e.mark = 'service_ticket' THEN 'referral' ELSE 'tickets' END
         WHEN e.service_name IS NOT NULL THEN 'account' END AS service_kind,
     COALESCE(e.server_name, e.target_server) AS server,
-    CASE WHEN e.mark = 'preauth_failure' THEN FALSE ELSE e.code = 0 END AS success,
-    CASE WHEN e.code = 0 AND e.mark <> 'preauth_failure' THEN 'success'
+    CASE WHEN e.mark = 'preauth_failure' OR e.event_id = 4775 THEN FALSE
+        WHEN e.mark = 'ntlm_audit' AND e.status IS NULL THEN NULL
+        ELSE e.code = 0 END AS success,
+    CASE WHEN e.event_id = 4775 THEN 'No account was found for it'
+        WHEN e.mark = 'ntlm_audit' AND e.status IS NULL THEN NULL
+        WHEN e.code = 0 AND e.mark <> 'preauth_failure' THEN 'success'
         WHEN e.ntlm = 1 THEN COALESCE(t.meaning, CONCAT('code ', told_code(e.code)))
-        ELSE COALESCE(k.windows_reason, k.meaning, CONCAT('code ', told_code(e.code))) END AS result,
+        WHEN k.windows_reason IS NOT NULL THEN CONCAT(k.meaning, ' (', k.windows_reason, ')')
+        ELSE COALESCE(k.meaning, CONCAT('code ', told_code(e.code))) END AS result,
     e.status AS status,
     CASE WHEN e.ticket_encryption_type <> 4294967295 AND e.ticket_encryption_type <> -1
         THEN COALESCE(c.symbol, told_code(e.ticket_encryption_type)) END AS ticket_encryption,
@@ -90,22 +129,18 @@ SELECT
         WHEN has_bit(e.ticket_options, 8) THEN 'user_to_user'
         WHEN e.mark = 'service_ticket' AND has_bit(e.ticket_options, 536870912) THEN 'forwarded' END AS delegation,
     e.ntlm_version AS ntlm_version,
-    CASE WHEN e.ntlm = 0 OR e.mark = 'ntlm_audit' THEN 'domain'
-        WHEN g.host_id IS NOT NULL THEN 'domain'
-        WHEN l.local = 1 THEN 'local' END AS scope,
+    CASE WHEN e.event_id BETWEEN 4020 AND 4023 THEN NULL
+        WHEN e.ntlm = 0 OR e.mark = 'ntlm_audit' THEN 'domain'
+        ELSE v.scope END AS scope,
     e.logon_guid AS logon_guid, e.request_ticket_hash AS request_ticket_hash,
     e.response_ticket_hash AS response_ticket_hash, e.event_id AS event_id
 FROM asked AS e
 LEFT JOIN account_names AS n ON e.target_sid IS NOT NULL AND n.host_id = e.host_id AND n.sid_written = e.target_sid
     AND n.name_key = e.target_name_key AND COALESCE(n.domain_key, '') = COALESCE(e.target_domain_key, '')
 LEFT JOIN account_lookup AS d ON e.target_sid IS NULL AND d.name_key = e.target_name_key
-    AND d.domain_key = e.target_domain_key
-LEFT JOIN controllers AS g ON g.host_id = e.host_id
-LEFT JOIN account_lookup AS o ON e.mark = 'validation' AND g.host_id IS NOT NULL AND o.name_key = e.target_name_key
-    AND o.domain_key IS NULL
-LEFT JOIN local_logons AS l ON l.uid = e.uid
-LEFT JOIN accounts AS a ON a.account_id
-    = COALESCE(n.account_id, CASE WHEN l.account_id = l.other_id THEN l.account_id END, d.account_id, o.account_id)
+    AND d.domain_key = COALESCE(e.target_domain_key, '')
+LEFT JOIN checked AS v ON v.uid = e.uid
+LEFT JOIN accounts AS a ON a.account_id = COALESCE(n.account_id, v.account_id, d.account_id)
 LEFT JOIN kerberos_codes AS k ON e.ntlm = 0 AND k.code = e.code
 LEFT JOIN status_codes AS t ON e.ntlm = 1 AND t.code = e.code
 LEFT JOIN encryption_types AS c ON c.code = e.ticket_encryption_type

@@ -8,7 +8,7 @@
 --   row_id BIGINT: Row that rests on the record: a session_id, boot_id or failure_id
 --   uid BIGINT: Record, as `events` has it
 --   role VARCHAR: start, other_half, unlock, return, again (the same logon told twice), first_seen, admin, end,
---     destroyed, last_seen, presence, terminal, clock_step; of a failure host, kerberos, ntlm
+--     destroyed, last_seen, presence, terminal, clock_step; of a failure host, kerberos, ntlm, ntlm_audit
 
 WITH heads AS (
     SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, session_id AS session_id

@@ -109,7 +109,7 @@ def work(connection: Connection) -> pa.Table:
     hosts |= {host: [] for (host,) in connection.execute("SELECT DISTINCT host_id FROM logged").fetchall()
               if host not in hosts}  # fmt: skip
     lives = {host: _lives(signs) for host, signs in sorted(hosts.items())}
-    _place_starts_of_system(connection, lives)
+    _place_starts(connection, lives)
     for host, own in lives.items():
         _assign_stops(own, hosts[host])
     _cut_after_stops(connection, lives)
@@ -133,8 +133,9 @@ def _lives(signs: list[Sign]) -> list[Life]:
     return found
 
 
-def _place_starts_of_system(connection: Connection, lives: dict[int, list[Life]]) -> None:
-    """A start that only the System log tells of cuts the Security log at its time, between the starts around it."""
+def _place_starts(connection: Connection, lives: dict[int, list[Life]]) -> None:
+    """A start that only the System log or a hint tells of cuts the Security log at its time, between the starts around
+    it."""
     asked: list[tuple[Life, Ask]] = []
     for host, own in lives.items():
         for at, life in enumerate(own):
@@ -142,6 +143,10 @@ def _place_starts_of_system(connection: Connection, lives: dict[int, list[Life]]
                 before = max((other.place for other in own[:at] if other.place is not None), default=-1)
                 after = min((other.place for other in own[at:] if other.place is not None), default=NOWHERE)
                 asked.append((life, Ask(host, before, after, life.system.moment, logons_only=False)))
+            elif life.security and life.security.after is not None and life.security.claim:
+                # half of all records have no hint: those before the first that has, and after the start
+                ask = Ask(host, life.security.after, life.security.seq, life.security.claim, logons_only=False)
+                asked.append((life, ask))
     for (life, ask), place in zip(asked, _first_after(connection, [ask for _, ask in asked]), strict=True):
         life.place = ask.until if place is None else place
 

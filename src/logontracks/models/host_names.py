@@ -2,8 +2,9 @@
 
 Names of one host are joined by graph work that is not SQL's: each pair of names that is the short and the full form of
 one, or that follow each other in one log (the record after the last one under the old name is the first one under the
-new). A name with two successors, or two predecessors, is that of a cloned image and joins nothing. One short name with
-two domains stays three names. Nothing else joins hosts: an address or a SID is shared by clones.
+new). A name with two successors or two predecessors, or one that is in use again a day after its host had another, is
+that of a cloned image and joins nothing. One short name with two domains stays three names. Nothing else joins hosts:
+an address or a SID is shared by clones.
 Reads: extents.
 
 Columns:
@@ -41,6 +42,7 @@ _TYPES = pa.schema(
         ("names", pa.string()),
     ]
 )
+_DAY = 86_400_000_000  # in microseconds; clocks are set by hours while a host is set up
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
@@ -54,13 +56,14 @@ class Stretch(NamedTuple):
     first_id: int | None
     last_id: int | None
     first_time: int
+    last_time: int
 
 
 def work(connection: Connection) -> pa.Table:
     """The table, from the extents of the case."""
     rows = connection.execute("""
         SELECT source_sha256, channel, LOWER(computer), MIN(computer), MIN(first_record_id), MAX(last_record_id),
-            MIN(epoch_us(first_time))
+            MIN(epoch_us(first_time)), MAX(epoch_us(last_time))
         FROM extents WHERE computer IS NOT NULL GROUP BY source_sha256, channel, LOWER(computer)
         ORDER BY 1, 2, 5, 3""").fetchall()
     stretches = [Stretch(*row) for row in rows]
@@ -89,10 +92,17 @@ def hosts(stretches: Iterable[Stretch]) -> list[list[str]]:
     forms = _forms({each.key for each in stretches})
     heads: dict[str, dict[str, None]] = defaultdict(dict)  # of the same name in another form: itself, not a successor
     tails: dict[str, dict[str, None]] = defaultdict(dict)
-    for old, new in after:
+    used_until: dict[str, int] = {}
+    for each in stretches:
+        used_until[forms[each.key]] = max(used_until.get(forms[each.key], each.last_time), each.last_time)
+    renamed: dict[tuple[str, str], int] = {}  # when: the latest of all logs, as the clock of one may have been set back
+    for old, new, time in after:
         if forms[old] != forms[new]:
-            heads[forms[old]][forms[new]] = None
-            tails[forms[new]][forms[old]] = None
+            renamed[forms[old], forms[new]] = max(renamed.get((forms[old], forms[new]), time), time)
+    for old, new in renamed:
+        heads[old][new] = None
+        tails[new][old] = None
+    images = {old for (old, _), time in renamed.items() if used_until[old] > time + _DAY}
     parent = {form: form for form in forms.values()}
 
     def root(form: str) -> str:
@@ -102,29 +112,30 @@ def hosts(stretches: Iterable[Stretch]) -> list[list[str]]:
 
     for old, successors in heads.items():
         new = next(iter(successors))
-        if len(successors) == 1 and len(tails[new]) == 1:
+        if len(successors) == 1 and len(tails[new]) == 1 and old not in images:
             parent[root(new)] = root(old)
     members: dict[str, list[str]] = defaultdict(list)
     for key, form in forms.items():
         members[root(form)].append(key)
-    return [_in_order(keys, after, stretches) for _, keys in sorted(members.items())]
+    pairs = [(old, new) for old, new, _ in after]
+    return [_in_order(keys, pairs, stretches) for _, keys in sorted(members.items())]
 
 
-def _successions(stretches: list[Stretch]) -> list[tuple[str, str]]:
-    """Pairs of names where the one goes on where the other ended, in one log. A log of many hosts (forwarded events)
-    has none: there the ids of one name lie among those of another."""
+def _successions(stretches: list[Stretch]) -> list[tuple[str, str, int]]:
+    """Pairs of names where the one goes on where the other ended, in one log, and when. A log of many hosts (forwarded
+    events) has none: there the ids of one name lie among those of another."""
     logs: dict[tuple[str, str], list[Stretch]] = defaultdict(list)
     for each in stretches:
         if each.first_id is not None and each.last_id is not None:
             logs[each.source, each.channel].append(each)
-    found: dict[tuple[str, str], None] = {}
+    found: dict[tuple[str, str, int], None] = {}
     for log in logs.values():
         log.sort(key=lambda each: (each.first_id or 0, each.last_id or 0))
         if any((one.last_id or 0) >= (next_.first_id or 0) for one, next_ in pairwise(log)):
             continue
         for one, next_ in pairwise(log):
             if (one.last_id or 0) + 1 == next_.first_id:
-                found[one.key, next_.key] = None
+                found[one.key, next_.key, next_.first_time] = None
     return list(found)
 
 

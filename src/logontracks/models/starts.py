@@ -45,6 +45,7 @@ class Start:
     uid: int
     marks: list[str]
     claim: datetime | None = None
+    after: int | None = None  # of a start that only a hint tells: the last place that is surely of the life before
     dirty: Sign | None = None  # the record that tells that the life before did not end well
 
     @property
@@ -67,7 +68,7 @@ def security_starts(signs: list[Sign]) -> list[Start]:
     hints = _hints([sign for sign in signs if sign.mark == "hint"])
     for before, after in pairwise(hints):
         if not any(before.seq_last < start.seq <= after.seq for start in starts):
-            starts.append(Start(after.seq, after.time, after.uid, ["hint"]))
+            starts.append(Start(after.seq, after.time, after.uid, ["hint"], after.claim, before.seq_last))
     starts.sort(key=lambda start: start.seq)
     for sign in signs:
         if sign.mark != "ids_fell" or sign.seq_before is None:

@@ -1,0 +1,52 @@
+"""The examples of all help texts, run over the demo case: what they name is there, and each shows something."""
+
+import os
+import shlex
+import shutil
+from importlib import import_module
+from itertools import pairwise
+
+import pytest
+from making_cases import Company, company, run
+
+from logontracks.cli import COMMANDS
+
+no_links = pytest.mark.skipif(os.name == "nt", reason="links to folders need rights on Windows")
+SILENT = {"problems", "build"}
+"""Commands that have nothing to show of a case without fault."""
+
+
+def examples() -> list[str]:
+    lines = []
+    for name in COMMANDS:
+        help_text = import_module(f"logontracks.cli.{name}").command.help or ""
+        own = [line.strip() for line in help_text.splitlines() if line.strip().startswith("logontracks ")]
+        assert own, f"{name} --help has no example"
+        assert all(line.split()[1] == name for line in own), f"an example of {name} is of another command"
+        lines += own
+    return lines
+
+
+@pytest.fixture(scope="session")
+def firm(tmp_path_factory: pytest.TempPathFactory) -> Company:
+    return company(tmp_path_factory)
+
+
+@no_links
+@pytest.mark.parametrize("line", examples())
+def test_an_example_shows_something(firm, tmp_path, line):
+    """In a folder where the case and the evidence that examples name lie. What they ask for is known, and there."""
+    _, command, *arguments = shlex.split(line)
+    if command == "ingest":
+        for name, host in (("dc01", "DC01"), ("ws-logs", "WKS-101")):
+            shutil.copytree(firm.logs / host, tmp_path / "evidence" / name)
+    else:
+        (tmp_path / "case").symlink_to(firm.case)
+    done = run(command, *arguments, cwd=tmp_path)
+    assert done.code == 0, done.said
+    files = [tmp_path / value for option, value in pairwise(arguments) if option == "--output"]
+    answer = b"".join(file.read_bytes() for file in files) or done.out
+    assert answer.strip() or done.said.strip()
+    assert command in {*SILENT, "ingest"} or len(answer.splitlines()) > 2, "no row, or no example of one"
+    for said in ("No account", "No host", "Did you mean", "fits.", "Hint:", "older than"):
+        assert said not in done.said, done.said

@@ -39,8 +39,8 @@ fix: $(READY)  ## format, and mend what the linter can
 docs: $(READY)  ## write the pages that are made from code and data
 	$(BIN)/python docs/generate.py
 
-golden: $(READY)  ## rewrite tests/golden from the real logs; `git diff` is the review
-	$(BIN)/python -m pytest tests/test_golden.py --rewrite-golden -n 0
+golden: $(READY)  ## rewrite tests/golden and tests/golden_sessions from the real logs; `git diff` is the review
+	$(BIN)/python -m pytest tests/test_golden.py tests/test_golden_sessions.py --rewrite-golden -n 0
 
 bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/make_data.py

@@ -28,7 +28,7 @@ ROAD = {
     "case": {"errors", "schema", "engines"},
     "merge": {"errors", "schema", "engines", "normalize", "staging", "case"},
     "models": {"schema", "catalogue", "engines"},
-    "build": {"progress", "engines", "case", "models"},
+    "build": {"errors", "progress", "engines", "case", "models"},
     "pipeline": {"build", "errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
     "queries": {"build", "errors", "schema", "catalogue", "forms", "engines", "case"},
     "cli": {"build", "catalogue", "errors", "progress", "schema", "case", "pipeline", "queries"},

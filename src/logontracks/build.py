@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from logontracks import models, progress
-from logontracks.case import Case, File, Tables, Writer, writing
+from logontracks.case import Case, File, Tables, Writer, plain_errors, writing
 from logontracks.engines.duckdb import Connection, give_core, interruptible
+from logontracks.errors import CaseError
 
 
 def build(folder: Path, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> bool:
@@ -31,7 +32,23 @@ def is_current(case: Case) -> bool:
 
 
 def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> None:
-    """Work out all tables, and make them part of the case."""
+    """Work out all tables, and make them part of the case.
+
+    Raises CaseError when they cannot be written; the events of the case are none the worse for it.
+    """
+    try:
+        with plain_errors(writer.folder):
+            _work_out(writer, memory=memory, watcher=watcher)
+    except CaseError as error:
+        room = sum((writer.folder / file.path).stat().st_size for file in writer.manifest.events) / 1e6
+        raise CaseError(
+            f"the events are in the case, but its tables could not be worked out: {error}",
+            f"{error.hint}; it takes about as much room as the events have, {room:,.0f} MB; then run"
+            f" `logontracks build --case {writer.folder}`",
+        ) from error
+
+
+def _work_out(writer: Writer, *, memory: str | None, watcher: progress.Watcher) -> None:
     tables = Tables(writer.manifest.state, models.version())
     connection = Case(writer.folder).connect(worked_out=False, memory=memory, spill=writer.staging / "spill")
     files = []

@@ -201,6 +201,7 @@ COLUMNS: tuple[Column, ...] = (
     _system("data", "VARCHAR", "The record's own fields as a JSON object, as written"),
 )
 
+NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 PROBLEMS: tuple[Column, ...] = (

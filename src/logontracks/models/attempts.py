@@ -18,7 +18,7 @@ Columns:
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -66,11 +66,12 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True)
 class Attempt:
-    """Records that tell of one attempt; `reasons` are those that all of them allow."""
+    """Records that tell of one attempt; `reasons` are those that all of them allow, `told_by` who told already."""
 
     moment: int
     reasons: frozenset[str]
     records: list[Failure] = field(default_factory=list)
+    told_by: set[object] = field(default_factory=set)
 
     @property
     def id(self) -> int:
@@ -118,18 +119,21 @@ def attempts(failures: Iterable[Failure]) -> Iterator[Attempt]:
     """Attempts, from failures in the order of name and time."""
     window = int(parameters()["attempt_s"]) * 1_000_000
     for _, own in groupby(failures, key=lambda failure: failure.name):
-        open_: list[Attempt] = []
+        open_: deque[Attempt] = deque()
         for record in own:
             while open_ and open_[0].moment < record.moment - window:
-                yield open_.pop(0)
+                yield open_.popleft()
             reasons = reasons_of(record.layer, record.code)
+            # one host tells of an attempt, and of controllers each tells once: what most of thousands of guesses fail at
+            teller = record.layer if record.layer == "host" else (record.layer, record.host_id)
             for attempt in open_:
-                if _joins(attempt, record, reasons):
+                if teller not in attempt.told_by and _joins(attempt, record, reasons):
                     attempt.records.append(record)
                     attempt.reasons &= reasons
+                    attempt.told_by.add(teller)
                     break
             else:
-                open_.append(Attempt(record.moment, reasons, [record]))
+                open_.append(Attempt(record.moment, reasons, [record], {teller}))
         yield from open_
 
 
@@ -139,18 +143,17 @@ def _joins(attempt: Attempt, record: Failure, reasons: frozenset[str]) -> bool:
         return False
     same = [other for other in attempt.records if other.layer == record.layer]
     if same:
-        return record.layer != "host" and _passed_on(same, record)
+        return _passed_on(same, record)
     return all(_agree(other, record) for other in attempt.records)
 
 
 def _passed_on(same: list[Failure], record: Failure) -> bool:
-    """Whether a record of another controller tells the same again: of one controller, each is an attempt."""
+    """Whether a record of another controller tells the same again."""
     near = int(parameters()["duplicate_s"]) * 1_000_000
     return all(
         record.moment - other.moment <= near
         and (other.account_id, other.address, other.workstation)
         == (record.account_id, record.address, record.workstation)
-        and other.host_id != record.host_id
         for other in same
     )
 

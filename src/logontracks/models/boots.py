@@ -20,6 +20,7 @@ Columns:
   end_certainty VARCHAR: exact, bounded, unknown
   ended_by VARCHAR: Marks of the end
   last_stop_time TIMESTAMP: Latest of the times that a clean shutdown is told with
+  last_time TIMESTAMP: Last record of the life
   security_from BIGINT: Place in the order of the Security log at which the life begins; NULL for the first one
   security_until BIGINT: Place at which the next one begins; NULL for the last one
   system_from BIGINT: Place in the order of the System log at which it begins; NULL where that log does not tell
@@ -334,6 +335,7 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
             "boot_no": number,
             "start_time": life.start_time,
             "started_by": " ".join(life.marks) or None,
+            "last_time": life.last_time,
             "security_from": None if at == 0 else from_,
             "security_until": None if until == NOWHERE else until,
             "system_from": -1 if at == 0 else life.system.seq if life.system else None,
@@ -399,6 +401,7 @@ _TYPES = pa.schema(
         ("end_certainty", pa.string()),
         ("ended_by", pa.string()),
         ("last_stop_time", pa.timestamp("us")),
+        ("last_time", pa.timestamp("us")),
         ("security_from", pa.int64()),
         ("security_until", pa.int64()),
         ("system_from", pa.int64()),

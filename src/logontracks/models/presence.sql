@@ -15,11 +15,15 @@
 --   end_time TIMESTAMP: End of the stretch
 --   state VARCHAR: active, locked, screen_saver, disconnected, asleep
 --   duration_s DOUBLE: Length in seconds, a clock that was set taken out; NULL where an end is not known
+--   locks_known BOOLEAN: Whether the host is seen to log locks; where it is not, active may be locked
 --   start_uid BIGINT: Record that began it
 --   end_uid BIGINT: Record that ended it
 
 WITH audited AS (
-    SELECT DISTINCT host_id AS host_id FROM desk_times WHERE mark NOT IN ('sleep', 'wake')
+    SELECT host_id AS host_id, MAX(CASE WHEN mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS locks
+    FROM desk_times
+    WHERE mark NOT IN ('sleep', 'wake')
+    GROUP BY host_id
 ),
 sitting AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id,
@@ -43,6 +47,7 @@ ordered AS (
 ),
 counted AS (
     SELECT session_id AS session_id, time AS time, uid AS uid, mark AS mark, n AS n,
+        LEAD(mark) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_mark,
         LEAD(time) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_time,
         LEAD(uid) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_uid,
         MAX(CASE WHEN mark = 'lock' THEN n ELSE 0 END) OVER w AS locked_n,
@@ -57,7 +62,8 @@ counted AS (
     WINDOW w AS (PARTITION BY session_id ORDER BY n ASC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ),
 firsts AS (
-    SELECT session_id AS session_id, MIN(CASE WHEN mark IN ('lock', 'unlock') THEN n END) AS lock_n,
+    -- who disconnects locks as well
+    SELECT session_id AS session_id, MIN(CASE WHEN mark IN ('lock', 'unlock', 'disconnect') THEN n END) AS lock_n,
         MIN(CASE WHEN mark = 'unlock' THEN n END) AS unlock_n,
         MIN(CASE WHEN mark IN ('disconnect', 'reconnect') THEN n END) AS leave_n,
         MIN(CASE WHEN mark = 'reconnect' THEN n END) AS back_n
@@ -72,6 +78,7 @@ stretches AS (
             WHEN c.left_n > c.back_n THEN 'disconnected'
             -- the first word on it is that it came back: since when it was away is not in the logs
             WHEN f.back_n = f.leave_n AND c.n < f.back_n THEN NULL
+            WHEN c.mark = 'reconnect' AND c.next_mark = 'unlock' THEN 'locked'
             WHEN c.locked_n > c.unlocked_n THEN 'locked'
             WHEN f.unlock_n = f.lock_n AND c.n < f.unlock_n THEN NULL
             WHEN c.saver_n > c.saved_n THEN 'screen_saver'
@@ -100,7 +107,9 @@ SELECT
     CASE WHEN s.clock_step_s = 0
         THEN (micros(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END) - micros(k.start_time)) / 1000000.0
         END AS duration_s,
+    a.locks = 1 AS locks_known,
     k.start_uid AS start_uid, CASE WHEN k.next_n IS NULL THEN s.end_uid ELSE k.next_uid END AS end_uid
 FROM kept AS k
 JOIN sessions_told AS s ON s.session_id = k.session_id
+JOIN audited AS a ON a.host_id = s.host_id
 WHERE NOT (k.start_time IS NULL AND k.next_time IS NULL AND k.state IS NULL)

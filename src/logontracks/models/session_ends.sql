@@ -88,7 +88,7 @@ told AS (
         s.user_logoff_uid AS user_logoff_uid, t.time AS terminal_time, t.uid AS terminal_uid, c.uid AS clear_uid,
         b.start_time AS boot_start, b.end_kind AS boot_kind, b.end_certainty AS boot_certainty,
         b.end_time AS boot_end, b.end_time_min AS boot_end_min, b.end_time_max AS boot_end_max,
-        b.last_stop_time AS last_stop_time, b.end_uid AS boot_uid,
+        b.last_stop_time AS last_stop_time, b.last_time AS log_end, b.end_uid AS boot_uid,
         COALESCE(b.security_until, 4611686018427387904) AS boot_until,
         -- a network logon may end long before its host does without a record that says so
         COALESCE(s.logon_type, CASE WHEN s.is_desktop THEN 2 ELSE 3 END) NOT IN (3, 8) AS stays
@@ -120,7 +120,7 @@ SELECT
     t.first_seq AS first_seq, t.last_seq AS last_seq, t.last_time AS last_time, t.last_uid AS last_uid,
     t.admin_uid AS admin_uid, t.returns AS returns, t.shares AS shares, t.winrm AS winrm,
     t.terminal_session AS terminal_session, t.seat_uid AS seat_uid, t.homeless AS homeless, t.is_desktop AS is_desktop,
-    t.stays AS stays, t.boot_start AS boot_start, r.reason AS end_reason,
+    t.stays AS stays, t.boot_start AS boot_start, t.log_end AS log_end, r.reason AS end_reason,
     CASE
         WHEN r.reason IN ('user_logoff', 'logoff', 'terminal_logoff') THEN 'exact'
         WHEN r.reason IN ('log_cleared', 'still_open') THEN 'unknown'

@@ -22,7 +22,8 @@
 --   logon_type_name VARCHAR: Its name
 --   start_time TIMESTAMP: Start; NULL when it is not in the logs
 --   start_certainty VARCHAR: exact, or unknown: the session was open when its logs begin
---   end_time TIMESTAMP: End; where it is bounded, the latest instant that can be defended; NULL where it is unknown
+--   end_time TIMESTAMP: End; where it is bounded, the last moment at which its host is known to have run; NULL where it
+--     is unknown
 --   end_time_min TIMESTAMP: Earliest end, where it is bounded
 --   end_time_max TIMESTAMP: Latest end, where it is bounded
 --   end_reason VARCHAR: logoff, user_logoff, shutdown, crash, restart, terminal_logoff, log_cleared, still_open

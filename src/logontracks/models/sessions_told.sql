@@ -1,5 +1,5 @@
 -- One row for each session with all but its presence.
--- Reads: session_ends, spans, accounts, account_names, clock_steps, used_ids.
+-- Reads: session_ends, spans, accounts, account_names, clock_steps.
 
 WITH stepped AS (
     SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id, CAST(SUM(c.step_us) AS BIGINT) AS step_us,
@@ -8,11 +8,6 @@ WITH stepped AS (
     JOIN clock_steps AS c ON c.host_id = e.host_id AND c.boot_id = e.boot_id
         AND c.seq > COALESCE(e.start_seq, e.first_seq) AND c.seq <= e.end_seq
     GROUP BY e.host_id, e.boot_id, e.logon_id
-),
-log_ends AS (
-    SELECT host_id AS host_id, boot_id AS boot_id, value_at_last(last_time, last_seq) AS last_time
-    FROM used_ids
-    GROUP BY host_id, boot_id
 ),
 bounds AS (
     SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id, COALESCE(t.step_us, 0) AS step_us,
@@ -23,14 +18,13 @@ bounds AS (
             WHEN e.end_certainty = 'exact' THEN e.end_time
             WHEN e.end_certainty = 'bounded' AND micros(e.bound_min) > micros(e.end_time) THEN e.end_time
             WHEN e.end_certainty = 'bounded' THEN e.bound_min
-            WHEN e.end_reason = 'still_open' AND e.stays THEN l.last_time
+            WHEN e.end_reason = 'still_open' AND e.stays THEN GREATEST(e.last_time, COALESCE(e.log_end, e.last_time))
             ELSE e.last_time END AS surely_until,
         CASE
             WHEN e.end_certainty = 'exact' THEN e.end_time
             WHEN e.end_certainty = 'bounded' OR e.end_reason = 'log_cleared' THEN e.bound_max END AS at_most_until
     FROM session_ends AS e
     LEFT JOIN stepped AS t ON t.host_id = e.host_id AND t.boot_id = e.boot_id AND t.logon_id = e.logon_id
-    LEFT JOIN log_ends AS l ON l.host_id = e.host_id AND l.boot_id = e.boot_id
 )
 SELECT
     -- one record may be the first of two sessions: what one did when the other began
@@ -56,10 +50,10 @@ SELECT
     s.logon_process AS logon_process, s.process_name AS process_name, s.source_address AS source_address,
     s.source_port AS source_port, s.workstation AS workstation, s.logon_guid AS logon_guid,
     CASE
+        WHEN a.kind = 'window_manager' THEN 'window_manager'
         WHEN s.start_seq IS NULL OR e.homeless THEN
             CASE WHEN s.logon_type IN (10, 12) THEN 'remote_desktop' WHEN s.is_desktop OR e.homeless THEN 'desktop'
                 WHEN s.logon_type = 3 THEN 'network' END
-        WHEN a.kind = 'window_manager' THEN 'window_manager'
         WHEN s.logon_type = 0 THEN 'system'
         WHEN s.logon_type IN (10, 12) THEN 'remote_desktop'
         WHEN s.logon_type IN (7, 13) THEN 'unlock'

@@ -84,7 +84,9 @@ SELECT
     t.source_port AS source_port, t.workstation AS workstation, g.logon_guid AS logon_guid,
     CASE WHEN s.seq IS NOT NULL THEN t.logon_type IN (2, 10, 11, 12) AND t.logon_process IN ('User32', 'Winlogon')
         ELSE h.desk = 1 OR h.logoff_asked > 0 OR COALESCE(h.logoff_type, 0) IN (2, 10, 11, 12)
-        END AS is_desktop
+        END
+        AND COALESCE(t.sid, o.sid, '') NOT LIKE 'S-1-5-90-%' AND COALESCE(t.sid, o.sid, '') NOT LIKE 'S-1-5-96-%'
+        AS is_desktop
 FROM asked AS h
 LEFT JOIN begun AS g ON g.host_id = h.host_id AND g.boot_id = h.boot_id AND g.logon_id = h.logon_id
 LEFT JOIN logons AS s ON s.host_id = h.host_id AND s.boot_id = h.boot_id AND s.seq = g.seq

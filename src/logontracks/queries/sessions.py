@@ -47,8 +47,8 @@ class SessionFilter:
     reasons: tuple[str, ...] = ()
 
 
-# First and last moment that a session may have been open, as far as the logs of its host reach. Where the clock was set,
-# its end can lie before its start.
+# First and last moment that a session may have been open, as far as the logs of its host reach. Where a clock was set,
+# the end can lie before the start.
 _FROM = "COALESCE(LEAST(s.start_time, s.end_time), s.first_time)"
 _TO = """CASE WHEN s.end_certainty = 'unknown'
     THEN GREATEST(s.last_time, (SELECT MAX(h.last_seen) FROM hosts AS h WHERE h.host_id = s.host_id))
@@ -210,7 +210,8 @@ def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: b
     def asked(connection: Connection) -> Answer:
         where, notes = _where(connection, wanted)
         told = (
-            "p.start_time, p.end_time, words(p.state) AS state, spelled(p.duration_s) AS lasted, p.host, p.account,"
+            "p.start_time, p.end_time, words(p.state) || CASE WHEN p.state = 'active' AND NOT p.locks_known"
+            " THEN ' or locked' ELSE '' END AS state, spelled(p.duration_s) AS lasted, p.host, p.account,"
             " told_id(p.session_id) AS session_id"
             if for_people
             else "p.* REPLACE (told_id(p.session_id) AS session_id)"

@@ -124,7 +124,7 @@ def attempts(failures: Iterable[Failure]) -> Iterator[Attempt]:
             while open_ and open_[0].moment < record.moment - window:
                 yield open_.popleft()
             reasons = reasons_of(record.layer, record.code)
-            # one host tells of an attempt, and of controllers each tells once: what most of thousands of guesses fail at
+            # one host tells of an attempt, and each controller once: of thousands of guesses most are passed over here
             teller = record.layer if record.layer == "host" else (record.layer, record.host_id)
             for attempt in open_:
                 if teller not in attempt.told_by and _joins(attempt, record, reasons):

@@ -40,6 +40,7 @@ MODELS = (
     "logons",
     "session_ids",
     "spans",
+    "desks",
     "terminals",
     "folds",
     "session_ends",

@@ -1,28 +1,30 @@
 -- One row for each logon that did not open a session but came back to one: an unlock (type 7, 13), or a logon to a
 -- desktop that is there already, which Windows closes at once. With the session it came back to.
 -- Without that session in the logs, the first unlock of an account in a boot stands for it.
--- Reads: spans, logged, terminals.
+-- Reads: spans, desks, logged, terminals.
 
 WITH back AS (
     SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.start_seq AS start_seq,
-        s.start_time AS start_time, s.start_uid AS start_uid, s.sid AS sid, s.name_key AS name_key,
-        CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock, s.logon_process AS logon_process
+        s.start_time AS start_time, s.start_uid AS start_uid, d.sid AS sid, d.name_key AS name_key,
+        CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock
     FROM spans AS s
-    WHERE s.start_seq IS NOT NULL AND s.name_key IS NOT NULL
+    JOIN desks AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
+    WHERE s.start_seq IS NOT NULL AND d.name_key IS NOT NULL
         AND (s.logon_type IN (7, 13)
-            OR (s.is_desktop AND s.logoff_seq IS NOT NULL AND s.user_logoff_seq IS NULL
+            OR (d.is_desktop AND s.logoff_seq IS NOT NULL AND s.user_logoff_seq IS NULL
                 AND micros(s.logoff_time) - micros(s.start_time) <= $reentry_s * 1000000))
 ),
 homes AS (
     SELECT b.host_id AS host_id, b.boot_id AS boot_id, b.logon_id AS logon_id, b.start_seq AS start_seq,
         b.start_time AS start_time, b.start_uid AS start_uid, b.unlock AS unlock, b.name_key AS name_key,
-        b.logon_process AS logon_process, p.logon_id AS home_id, p.linked_logon_id AS home_linked_id,
+        p.logon_id AS home_id, p.linked_logon_id AS home_linked_id,
         COALESCE(p.start_seq, -1) AS home_seq
     FROM back AS b
-    JOIN spans AS p ON p.host_id = b.host_id AND p.boot_id = b.boot_id AND p.logon_id <> b.logon_id
-        AND (p.sid = b.sid OR ((p.sid IS NULL OR b.sid IS NULL) AND p.name_key = b.name_key))
+    JOIN desks AS d ON d.host_id = b.host_id AND d.boot_id = b.boot_id AND d.logon_id <> b.logon_id
+        AND (d.sid = b.sid OR ((d.sid IS NULL OR b.sid IS NULL) AND d.name_key = b.name_key))
+    JOIN spans AS p ON p.host_id = d.host_id AND p.boot_id = d.boot_id AND p.logon_id = d.logon_id
     LEFT JOIN back AS x ON x.host_id = p.host_id AND x.boot_id = p.boot_id AND x.logon_id = p.logon_id
-    WHERE p.is_desktop AND x.logon_id IS NULL AND COALESCE(p.start_seq, -1) < b.start_seq
+    WHERE d.is_desktop AND x.logon_id IS NULL AND COALESCE(p.start_seq, -1) < b.start_seq
         AND COALESCE(p.user_logoff_seq, p.logoff_seq, 4611686018427387904) > b.start_seq
 ),
 -- what the Security log says of the desktop at that moment
@@ -54,7 +56,6 @@ terminal AS (
 chosen AS (
     SELECT h.host_id AS host_id, h.boot_id AS boot_id, h.logon_id AS logon_id, h.start_seq AS start_seq,
         h.start_time AS start_time, h.start_uid AS start_uid, h.home_id AS home_id, h.unlock AS unlock,
-        h.logon_process AS logon_process,
         ROW_NUMBER() OVER (
             PARTITION BY h.host_id, h.boot_id, h.logon_id
             ORDER BY COALESCE(w.woken, 0) DESC NULLS LAST, h.home_seq DESC NULLS LAST, h.home_id ASC NULLS LAST
@@ -69,7 +70,7 @@ chosen AS (
 ),
 homeless AS (
     SELECT b.host_id AS host_id, b.boot_id AS boot_id, b.logon_id AS logon_id, b.start_seq AS start_seq,
-        b.start_time AS start_time, b.start_uid AS start_uid, b.logon_process AS logon_process,
+        b.start_time AS start_time, b.start_uid AS start_uid,
         FIRST_VALUE(b.logon_id) OVER (
             PARTITION BY b.host_id, b.boot_id, COALESCE(b.sid, b.name_key)
             ORDER BY b.start_seq ASC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
@@ -79,11 +80,10 @@ homeless AS (
     WHERE b.unlock = 1 AND c.logon_id IS NULL
 )
 SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, home_id AS home_id, start_seq AS start_seq,
-    start_time AS start_time, start_uid AS start_uid, unlock AS unlock, logon_process AS logon_process,
-    FALSE AS homeless
+    start_time AS start_time, start_uid AS start_uid, unlock AS unlock, FALSE AS homeless
 FROM chosen
 WHERE place = 1
 UNION ALL
 SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, home_id AS home_id, start_seq AS start_seq,
-    start_time AS start_time, start_uid AS start_uid, 1 AS unlock, logon_process AS logon_process, TRUE AS homeless
+    start_time AS start_time, start_uid AS start_uid, 1 AS unlock, TRUE AS homeless
 FROM homeless

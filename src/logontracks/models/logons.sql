@@ -1,18 +1,15 @@
 -- One row for each logon (4624) that is not of a reserved id, with the id of the session it belongs to: of the two
 -- halves of a split logon the filtered one, as that is what the desktop uses.
 -- Reads: logged, boots, used_ids.
--- NULL: other_logon_id where the logon was not split.
+-- at_desk: it opens a desktop, or goes back to one. NULL: other_logon_id where the logon was not split.
 
 WITH starts AS (
-    SELECT e.host_id AS host_id, b.boot_id AS boot_id, e.seq AS seq, e.time AS time, e.uid AS uid, e.host AS host,
+    SELECT e.host_id AS host_id, b.boot_id AS boot_id, e.seq AS seq, e.time AS time, e.uid AS uid,
         e.target_logon_id AS logon_id,
         CASE WHEN e.target_linked_logon_id <> e.target_logon_id THEN e.target_linked_logon_id END AS linked_id,
-        e.elevated AS elevated, e.version AS version, e.logon_type AS logon_type, e.target_sid AS sid,
-        e.target_name AS name, e.target_name_key AS name_key, e.target_domain AS domain,
-        e.target_domain_key AS domain_key, e.logon_process AS logon_process, e.auth_package AS auth_package,
-        e.lm_package AS lm_package, e.key_length AS key_length, e.process_id AS process_id,
-        e.process_name AS process_name, e.source_address AS source_address, e.source_port AS source_port,
-        e.workstation AS workstation, e.logon_guid AS logon_guid, u.admin_uid AS admin_uid
+        e.elevated AS elevated, e.version AS version, e.logon_type AS logon_type,
+        e.logon_type IN (2, 10, 11, 12) AND e.logon_process IN ('User32', 'Winlogon') AS at_desk,
+        u.admin_uid AS admin_uid
     FROM logged AS e
     JOIN boots AS b ON b.host_id = e.host_id
         AND e.seq >= COALESCE(b.security_from, -1) AND e.seq < COALESCE(b.security_until, 4611686018427387904)
@@ -21,16 +18,22 @@ WITH starts AS (
     WHERE e.channel = 'Security' AND e.mark = 'logon' AND e.target_logon_id IS NOT NULL
 ),
 -- before version 2 no field links the halves: they are logged side by side, one of them with privileges (4672)
+unlinked AS (
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.seq AS seq, s.time AS time, s.logon_id AS logon_id,
+        s.logon_type AS logon_type, s.admin_uid AS admin_uid, e.target_sid AS sid, e.logon_process AS logon_process,
+        COALESCE(e.process_id, 0) AS process_id
+    FROM starts AS s
+    JOIN logged AS e ON e.uid = s.uid AND e.mark = 'logon'
+    WHERE s.version < 2 AND s.logon_type IN (2, 7, 10, 11, 12, 13)
+),
 sides AS (
     SELECT a.host_id AS host_id, a.boot_id AS boot_id, a.logon_id AS a_id, MIN(b.logon_id) AS b_id,
         MAX(CASE WHEN a.admin_uid IS NOT NULL THEN 1 ELSE 0 END) AS a_admin
-    FROM starts AS a
-    JOIN starts AS b ON b.host_id = a.host_id AND b.boot_id = a.boot_id AND b.sid = a.sid
-        AND b.logon_type = a.logon_type AND b.logon_process = a.logon_process
-        AND COALESCE(b.process_id, 0) = COALESCE(a.process_id, 0)
+    FROM unlinked AS a
+    JOIN unlinked AS b ON b.host_id = a.host_id AND b.boot_id = a.boot_id AND b.sid = a.sid
+        AND b.logon_type = a.logon_type AND b.logon_process = a.logon_process AND b.process_id = a.process_id
         AND b.seq > a.seq AND b.seq <= a.seq + 4 AND ABS(micros(b.time) - micros(a.time)) <= $pair_s * 1000000
-    WHERE a.version < 2 AND b.version < 2 AND a.logon_type IN (2, 7, 10, 11, 12, 13)
-        AND (a.admin_uid IS NULL) <> (b.admin_uid IS NULL)
+    WHERE (a.admin_uid IS NULL) <> (b.admin_uid IS NULL)
     GROUP BY a.host_id, a.boot_id, a.logon_id
 ),
 pairs AS (
@@ -53,15 +56,11 @@ halves AS (
     WHERE s.linked_id IS NOT NULL OR p.other_id IS NOT NULL
 )
 SELECT
-    s.host_id AS host_id, s.boot_id AS boot_id, s.seq AS seq, s.time AS time, s.uid AS uid, s.host AS host,
-    s.logon_id AS logon_id, h.other_id AS other_logon_id,
+    s.host_id AS host_id, s.boot_id AS boot_id, s.seq AS seq, s.time AS time, s.uid AS uid, s.logon_id AS logon_id,
+    h.other_id AS other_logon_id,
     CASE WHEN h.other_id IS NULL OR h.elevated = FALSE THEN s.logon_id
         WHEN h.elevated THEN h.other_id
         ELSE LEAST(s.logon_id, h.other_id) END AS session_logon_id,
-    s.elevated AS elevated, s.logon_type AS logon_type, s.sid AS sid, s.name AS name, s.name_key AS name_key,
-    s.domain AS domain, s.domain_key AS domain_key, s.logon_process AS logon_process, s.auth_package AS auth_package,
-    s.lm_package AS lm_package, s.key_length AS key_length, s.process_name AS process_name,
-    s.source_address AS source_address, s.source_port AS source_port, s.workstation AS workstation,
-    s.logon_guid AS logon_guid
+    s.elevated AS elevated, s.logon_type AS logon_type, s.at_desk AS at_desk
 FROM starts AS s
 LEFT JOIN halves AS h ON h.host_id = s.host_id AND h.boot_id = s.boot_id AND h.logon_id = s.logon_id

@@ -1,16 +1,17 @@
 -- One row for each session after folding: what belongs to it, and how it ended.
--- Reads: spans, folds, boots, terminals, logged, extents, host_names.
+-- Reads: spans, desks, folds, boots, terminals, logged, extents, host_names.
 -- seq is a place in the Security log; end_seq of an end that is not in that log is where its boot ends.
 
 WITH own AS (
-    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.sid AS sid, s.name_key AS name_key,
-        s.logon_type AS logon_type, s.is_desktop AS is_desktop, s.start_seq AS start_seq, s.start_time AS start_time,
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, d.sid AS sid, d.name_key AS name_key,
+        s.logon_type AS logon_type, COALESCE(d.is_desktop, FALSE) AS is_desktop, s.start_seq AS start_seq, s.start_time AS start_time,
         s.first_seq AS first_seq, s.first_time AS first_time, s.last_seq AS last_seq, s.last_time AS last_time,
         s.last_uid AS last_uid, s.logoff_seq AS logoff_seq, s.logoff_time AS logoff_time, s.logoff_uid AS logoff_uid,
         s.user_logoff_seq AS user_logoff_seq, s.user_logoff_time AS user_logoff_time,
         s.user_logoff_uid AS user_logoff_uid, s.admin_uid AS admin_uid,
         s.shares AS shares, s.winrm AS winrm, f.homeless AS homeless
     FROM spans AS s
+    LEFT JOIN desks AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
     LEFT JOIN folds AS f ON f.host_id = s.host_id AND f.boot_id = s.boot_id AND f.logon_id = s.logon_id
     WHERE f.logon_id IS NULL OR f.home_id = f.logon_id
 ),

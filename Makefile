@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types fix docs golden bench bench-models fuzz clean
+.PHONY: demo test lint types fix docs examples golden bench bench-models fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -12,15 +12,17 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
 	touch $(READY)
 
-demo: $(READY)  ## write a small company's event logs, ingest them, and show who was where in the night of the intrusion
+demo: $(READY)  ## write a small company's event logs, read them into a case, and show the night of the intrusion
 	rm -rf demo
 	$(BIN)/python -m logontracks.simulate demo/logs
 	$(BIN)/logontracks ingest demo/logs --case demo/case
-	$(BIN)/logontracks info --case demo/case
-	$(BIN)/logontracks sessions --case demo/case --min 30s --since "2026-10-08 02:00" --until "2026-10-08 03:10"
-	$(BIN)/logontracks host APP01 --case demo/case --at "2026-10-08 02:50"
+	$(BIN)/logontracks failures --by source --case demo/case
+	$(BIN)/logontracks presence --user anna.berg --since 2026-10-08 --until 2026-10-08 --case demo/case
+	$(BIN)/logontracks sql "SELECT start_time, host, account, opened_by, source_address FROM sessions WHERE \
+	  start_time::DATE = '2026-10-08' AND hour(start_time) = 2 AND kind = 'person' ORDER BY start_time" --case demo/case
 	@echo
-	@echo "The case is in demo/case. Try:  $(BIN)/logontracks sessions --case demo/case --user anna.berg --host WKS-101"
+	@echo "The case is in demo/case. Follow docs/tutorial.md, or ask:"
+	@echo "  $(BIN)/logontracks track anna.berg --case demo/case --since 2026-10-08 --until 2026-10-08"
 
 test: $(READY) lint types  ## everything that has to hold
 	$(BIN)/python -m pytest
@@ -36,8 +38,13 @@ fix: $(READY)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## write the pages that are made from code and data
+docs: $(READY)  ## write the pages that are made from code and data, and the site in docs/_build
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto --quiet -b html docs docs/_build
+	@echo "The site is in docs/_build: open docs/_build/index.html"
+
+examples: $(READY)  ## run the examples of the pages, and put what they show now into the pages and the picture
+	$(BIN)/python docs/examples.py
 
 golden: $(READY)  ## rewrite tests/golden and tests/golden_sessions from the real logs; `git diff` is the review
 	$(BIN)/python -m pytest tests/test_golden.py tests/test_golden_sessions.py --rewrite-golden -n 0
@@ -56,4 +63,4 @@ fuzz: $(READY)  ## ten thousand damaged files
 	$(BIN)/python tests/fuzz/fuzz_evtx.py --count 10000
 
 clean:
-	rm -rf $(VENV) demo build dist benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo build dist docs/_build benchmarks/data .mypy_cache .ruff_cache .pytest_cache .hypothesis

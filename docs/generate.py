@@ -50,7 +50,8 @@ TABLES: tuple[tuple[str, str, tuple[schema.Column, ...]], ...] = (
 )
 
 DATA = {
-    "audit_policy": "Audit subcategories and other settings that decide which records are written at all",
+    "audit_policy": "Audit subcategories and other settings, what they are for: see [auditing.md](auditing.md)",
+    "blind_spots": "What makes logs tell less than they seem to: see [coverage.md](coverage.md)",
     "boot_types": "`boot_type`: how Windows started (Kernel-Boot 27)",
     "classic_strings": "Meaning of fields without a name: `#1` is the first string of the record",
     "columns": "Which field of which event becomes which column, or why it stays in `data`",
@@ -82,8 +83,44 @@ DATA = {
     "windows_builds": "`os_build`: releases of Windows, and whether they are servers: see [rules.md](rules.md#builds)",
 }
 
-READING_ORDER = ("sessions", "presence", "hosts", "accounts", "boots", "evidence")
+READING_ORDER = (
+    "sessions",
+    "presence",
+    "hosts",
+    "accounts",
+    "boots",
+    "authentications",
+    "failures",
+    "attempts",
+    "evidence",
+    "blind_spots",
+    "coverage",
+    "log_spans",
+)
 """The worked-out tables that have a command, as a reader meets them. Others follow in the order they are built."""
+
+CODES = {
+    "logon_types": "Field `LogonType` of 4624, 4625 and 4634; column `logon_type`.",
+    "logon_processes": "Field `LogonProcessName`; column `logon_process`. Which part of Windows took the credentials.",
+    "status_codes": "Fields `Status` and `SubStatus` of 4625, `Status` of 4776. Of the two in a 4625 read `SubStatus`,"
+    " unless it is 0. `noise` says why a failure with that code is likely nothing that somebody tried.",
+    "failure_reasons": "How the three layers tell one and the same reason: the host in a 4625, Kerberos and NTLM.",
+    "kerberos_codes": "Field `Status` of 4768, 4769 and 4771. One code can have several reasons.",
+    "preauth_types": "Field `PreAuthType` of 4768 and 4771: how a client proved who it is.",
+    "encryption_types": "Field `TicketEncryptionType`, and lists of keys in later versions.",
+    "supported_encryption_types": "Bits of `msDS-SupportedEncryptionTypes`, as 4768 and 4769 have them.",
+    "ticket_options": "Bits of `TicketOptions`, counted from the highest one as Kerberos does.",
+    "ticket_options_common": "Sums of those bits that are often seen, and where.",
+    "impersonation_levels": "Field `ImpersonationLevel` of 4624.",
+    "reserved_logon_ids": "Logon ids that Windows gives to itself. They are no sessions.",
+    "special_accounts": "Accounts that are no person. A SID is sure; a name can be that of somebody.",
+    "session_names": "Field `SessionName` of 4778 and 4779.",
+    "rdp_disconnect_reasons": "Field `Reason` of LocalSessionManager 40.",
+    "shutdown_1074": "Fields of User32 1074.",
+    "boot_types": "Field `BootType` of Kernel-Boot 27.",
+    "percent_ids": "Texts that records name by a number after `%%`.",
+}
+"""The tables of data/ that somebody looks a code up in, in the order of codes.md."""
 
 MADE_MARKS = {
     "hint": "A boot hint (`boot_hint`) that differs from the one before by more than two seconds",
@@ -91,6 +128,9 @@ MADE_MARKS = {
     "system_logon": "A 4624 of type 0: the logon of Windows itself, which it writes at each start",
 }
 """Marks of boots that no kind of event has by itself: models/boot_evidence.sql makes them."""
+
+NOT_RUN = {"ingest": "its files stand for yours"}
+"""Commands whose examples no test can run as they stand, and why."""
 
 EXIT_CODES = {
     0: "Done. An empty answer is an answer.",
@@ -157,7 +197,7 @@ def worked_out() -> str:
     parts = [
         *_top("worked-out"),
         "`logontracks ingest` works these tables out from what it has read; `logontracks build` does it again.",
-        "[sessions.md](sessions.md) explains what they say, [case.md](case.md#tables) where they are.",
+        "[sessions.md](../explanation/sessions.md) explains what they say, [case.md](case.md#tables) where they are.",
         "`logontracks sql` reads them by these names.",
         "",
         "- Times are UTC, as the clock of the host had them.",
@@ -289,6 +329,74 @@ def data() -> str:
     return "\n".join(parts)
 
 
+def codes() -> str:
+    parts = [
+        *_top("codes"),
+        "What the numbers in logs mean. `logontracks code 0xC000006A` looks one up in all of these, and the commands",
+        "show words in their place. Each row has its source in [data](data.md).",
+        "",
+    ]
+    for name, what in CODES.items():
+        rows = catalogue.table(name)
+        shown = [column for column in rows[0] if column != "source" and any(row[column] for row in rows)]
+        titles = [column.replace("_", " ").capitalize() for column in shown]
+        parts += [f"## {name}", "", what, ""]
+        parts += _grid(titles, ([f"`{row[shown[0]]}`", *(_plain(row[each]) for each in shown[1:])] for row in rows))
+    return "\n".join(parts)
+
+
+def coverage() -> str:
+    parts = [
+        *_top("coverage"),
+        "What makes logs tell less than they seem to. `logontracks coverage` lists what it finds; its columns are",
+        "those of [blind_spots](worked-out.md#blind_spots), its texts in `data/blind_spots.csv`. What is missing is",
+        "said only where it must have happened: that a server nobody sits at has no locks says nothing.",
+        "[auditing](auditing.md) has the settings behind it.",
+        "",
+    ]
+    rows = (
+        (f"`{row['kind']}`", row["subcategory"], _plain(row["what"]), _plain(row["unsafe"]))
+        for row in catalogue.table("blind_spots")
+    )
+    parts += _grid(("Kind", "Audit subcategory", "What it is", "Unsafe to conclude"), rows)
+    return "\n".join(parts)
+
+
+def auditing() -> str:
+    parts = [
+        *_top("auditing"),
+        "What decides which records are written: audit subcategories and other settings, with their defaults, where",
+        "they are needed, and what is lost without them. `logontracks coverage --policy ROLE` writes a script for",
+        "a role; [Turn auditing on](../howto/auditing.md) is about doing it. File `data/audit_policy.csv`.",
+        "",
+    ]
+    for row in catalogue.table("audit_policy"):
+        parts += [f"## {row['name']}", ""]
+        parts += [f"- {name}: {text}" for name, text in _setting(row)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _setting(row: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    defaults = {
+        "workstations": row["default_workstation"],
+        "servers": row["default_server"],
+        "controllers as they are seen": row["default_dc_seen"],
+    }
+    told = {
+        "What it is": " of ".join(filter(None, (row["kind"], row["category"]))),
+        "GUID": f"`{row['guid']}`" if row["guid"] else "",
+        "Events": _plain(row["events"]),
+        "By default": "; ".join(f"{where}: {text}" for where, text in defaults.items() if text),
+        "Needed on": row["needed_on"],
+        "Needed": row["needed"],
+        "How to set": (f"`{row['how_to_set']}`" if row["how_to_set"].startswith(("auditpol", "wevtutil")) else "")
+        or _plain(row["how_to_set"]),
+        "Without it": _plain(row["missing_means"]),
+    }
+    return ((name, text) for name, text in told.items() if text not in {"", "-"})
+
+
 def command_line() -> str:
     context = click.Context(commands, info_name="logontracks", **commands.context_settings)
     codes = ((f"{code}", meaning) for code, meaning in EXIT_CODES.items())
@@ -330,8 +438,12 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "rules.md": rules,
     "kinds.md": kinds,
     "data.md": data,
+    "codes.md": codes,
+    "coverage.md": coverage,
+    "auditing.md": auditing,
     "commands.md": command_line,
 }
+"""The pages of docs/reference that are written here."""
 
 
 def slug(heading: str) -> str:
@@ -472,7 +584,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("\b\n"):
             heading, *lines = paragraph.removeprefix("\b\n").split("\n")
-            yield from (heading, "", "```sh", *(line.strip() for line in lines), "```", "")
+            mark = [f"<!-- not run: {NOT_RUN[command.name]} -->"] if command.name in NOT_RUN else []
+            yield from (heading, "", *mark, "```sh", *(line.strip() for line in lines), "```", "")
         else:
             yield from (_plain(" ".join(paragraph.split())), "")
     rows = []
@@ -526,4 +639,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parent)
+    write(Path(__file__).parent / "reference")

@@ -1,27 +1,31 @@
 """The documents tell what the program does: nothing undocumented, nothing out of date, nothing that does not work."""
 
+import json
 import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 
 import click
 import pytest
+from filelock import FileLock
 
 from logontracks import catalogue, errors, models, queries, schema
 from logontracks.case import TABLES, Case
 from logontracks.catalogue import Keep
 from logontracks.cli import main as commands
-from logontracks.simulate.company import build
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 GENERATOR = runpy.run_path(str(DOCS / "generate.py"))
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
+EXAMPLES = runpy.run_path(str(DOCS / "examples.py"))
+PAGES = sorted([*EXAMPLES["pages"](), ROOT / "CHANGELOG.md"])
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # In pieces, so that this file does not hold what it looks for.
@@ -59,16 +63,18 @@ def sections(name: str, level: int) -> dict[str, str]:
 @pytest.mark.parametrize("name", GENERATOR["PAGES"])
 def test_generated_pages_are_fresh(name):
     wanted = GENERATOR["PAGES"][name]().rstrip("\n") + "\n"
-    assert text(f"docs/{name}") == wanted, "run: .venv/bin/python docs/generate.py"
+    assert text(f"docs/reference/{name}") == wanted, "run: .venv/bin/python docs/generate.py"
 
 
 def test_every_column_is_documented():
-    listed = re.findall(r"^\| `(\w+)` \|", text("docs/events.md").partition("## Normal forms")[0], re.MULTILINE)
+    listed = re.findall(
+        r"^\| `(\w+)` \|", text("docs/reference/events.md").partition("## Normal forms")[0], re.MULTILINE
+    )
     assert tuple(listed) == schema.NAMES
     for form in schema.Form:
-        assert f"\n| `{form}` | " in text("docs/events.md")
+        assert f"\n| `{form}` | " in text("docs/reference/events.md")
     for table, columns in TABLES.items():
-        page = text("docs/events.md") if table == "events" else sections("docs/tables.md", 2)[table]
+        page = text("docs/reference/events.md") if table == "events" else sections("docs/reference/tables.md", 2)[table]
         for column in columns:
             assert re.search(rf"^\| `{column.name}` \| {column.type} \|.* \w.* \|$", page, re.MULTILINE)
 
@@ -77,7 +83,7 @@ PUBLISHED = [name for name in models.MODELS if models.model(name).published]
 
 
 def test_every_worked_out_table_and_step_is_documented():
-    pages = sections("docs/worked-out.md", 2)
+    pages = sections("docs/reference/worked-out.md", 2)
     assert set(pages) == {*PUBLISHED, "Steps"}
     for name in PUBLISHED:
         listed = re.findall(r"^\| `(\w+)` \| ([A-Z]+) \| .*\w.* \|$", pages[name], re.MULTILINE)
@@ -89,7 +95,7 @@ def test_every_worked_out_table_and_step_is_documented():
 
 
 def test_every_parameter_mark_and_build_is_documented():
-    pages = sections("docs/rules.md", 2)
+    pages = sections("docs/reference/rules.md", 2)
     for row in catalogue.table("parameters"):
         assert f"\n| `{row['name']}` | {row['value']} | {row['unit']} | " in pages["Windows and thresholds"]
         assert len(row["reason"]) > 20
@@ -101,7 +107,7 @@ def test_every_parameter_mark_and_build_is_documented():
 
 
 def test_every_end_reason_and_way_of_opening_is_explained(company):
-    pages = sections("docs/sessions.md", 2)
+    pages = sections("docs/explanation/sessions.md", 2)
     reasons = re.findall(r"^\| `(\w+)` \| (.+?) \|", pages["End reasons"], re.MULTILINE)
     assert dict(reasons[1:]) == queries.REASONS
     glossary = sections("docs/glossary.md", 1)["Glossary"]
@@ -109,14 +115,14 @@ def test_every_end_reason_and_way_of_opening_is_explained(company):
         assert f"\n| **{reason}** | " in glossary
     connection = Case(company / "demo" / "case").connect()
     made = (models.FOLDER / "sessions_told.sql").read_text(encoding="utf-8").partition("END AS opened_by")[0]
-    ways = set(re.findall(r"THEN '(\w+)'", made[made.rindex("homeless THEN") :])) | {"application"}
+    ways = set(re.findall(r"THEN '(\w+)'", made[made.rindex("    CASE\n") :])) | {"application"}
     seen = {row[0] for row in connection.execute("SELECT DISTINCT opened_by FROM sessions").fetchall() if row[0]}
     assert ways >= seen
     assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.+?`) \|", pages["Opened by"], re.MULTILINE)))) == {
         "opened_by",
         *ways,
     }
-    marks = set(re.findall(r"^\| `(\w+)` \|", text("docs/rules.md"), re.MULTILINE))
+    marks = set(re.findall(r"^\| `(\w+)` \|", text("docs/reference/rules.md"), re.MULTILINE))
     for (told,) in connection.execute("SELECT concat_ws(' ', started_by, ended_by) FROM boots").fetchall():
         assert set(told.split()) <= marks
 
@@ -126,7 +132,7 @@ def test_every_kept_kind_is_documented_with_all_its_fields():
     wanted = {(event.provider, event.event_id): event for event in kept}
     found = set()
     pattern = re.compile(r"^### (\d+) .+\n\n`([^`]+)` · (.*)\n((?:(?!^##).*\n)*)", re.MULTILINE)
-    for match in pattern.finditer(text("docs/kinds.md")):
+    for match in pattern.finditer(text("docs/reference/kinds.md")):
         key = (match[2], int(match[1]))
         found.add(key)
         keep = {Keep.LOGON: "always kept", Keep.ACTIVITY: "kept in a session"}[wanted[key].keep]
@@ -138,13 +144,40 @@ def test_every_kept_kind_is_documented_with_all_its_fields():
     assert found == set(wanted)
 
 
+def test_every_kind_of_blind_spot_and_every_setting_is_documented(company):
+    page = text("docs/reference/coverage.md")
+    connection = Case(company / "demo" / "case").connect()
+    rows = catalogue.table("blind_spots")
+    told = re.findall(r"^\| `(\w+)` \| .* \| .{20,} \| .{20,} \|$", page, re.MULTILINE)
+    assert told == [row["kind"] for row in rows]
+    assert {kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM blind_spots").fetchall()} <= set(told)
+    made = (models.FOLDER / "blind_spots.sql").read_text(encoding="utf-8")
+    in_query = re.findall(r"'([a-z_]+)' (?:ELSE '([a-z_]+)' (?:END )?)?(?:END )?AS kind", made)
+    assert {kind for pair in in_query for kind in pair if kind} <= set(told)
+    settings = sections("docs/reference/auditing.md", 2)
+    assert set(settings) == {row["name"] for row in catalogue.table("audit_policy")}
+    for row in rows:
+        assert not row["subcategory"] or row["subcategory"] in settings
+
+
+def test_every_code_is_documented():
+    pages = sections("docs/reference/codes.md", 2)
+    coded = [name for name in GENERATOR["data_tables"]() if "meaning" in catalogue.table(name)[0]]
+    read_yet = {name for name in coded if not name.startswith("legacy_")} - {"classic_strings"}
+    assert set(pages) == read_yet
+    for name, page in pages.items():
+        assert len(re.findall(r"^\| ", page, re.MULTILINE)) == len(catalogue.table(name)) + 2
+
+
 def test_every_data_table_is_documented():
     there = sorted(path.stem for path in (ROOT / "src/logontracks/data").glob("*.csv"))
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", text("docs/data.md").partition("## Sources")[0], re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+?) \|", text("docs/reference/data.md").partition("## Sources")[0], re.MULTILINE
+    )
     assert [name for name, _ in rows] == there
     assert all(len(what) > 20 for _, what in rows)
     for row in catalogue.table("sources"):
-        assert f"\n| `{row['token']}` | " in text("docs/data.md")
+        assert f"\n| `{row['token']}` | " in text("docs/reference/data.md")
 
 
 def _options() -> list[tuple[str, str]]:
@@ -159,11 +192,22 @@ def _options() -> list[tuple[str, str]]:
 
 
 def test_every_command_and_option_is_documented():
-    page = sections("docs/commands.md", 2)
+    page = sections("docs/reference/commands.md", 2)
     context = click.Context(commands, info_name="logontracks")
     for name in commands.list_commands(context):
         assert f"logontracks {name} " in page[name]
         assert f"`logontracks {name}" in text("CHANGELOG.md")
+        assert (
+            name in {"problems", "sql"}
+            or f"{name}`" in sections("README.md", 2)["What it answers"]
+            or name
+            in {
+                "ingest",
+                "info",
+                "build",
+                "hosts",
+            }
+        )
     for name, option in _options():
         row = re.search(rf"^\| `{option}` \|.*\| (.*) \|$", page[name], re.MULTILINE)
         assert row, f"{name} {option} has no help"
@@ -172,21 +216,50 @@ def test_every_command_and_option_is_documented():
 
 def test_every_exit_code_is_documented():
     codes = {cls.exit_code for cls in (errors.Error, *errors.Error.__subclasses__())} | {0, 4, 130}
-    for page in ("README.md", "docs/commands.md"):
-        table = re.findall(r"^\| (\d+) \| ", text(page), re.MULTILINE)
-        assert {int(code) for code in table} == codes
+    table = re.findall(
+        r"^\| (\d+) \| .{10,} \|$", sections("docs/reference/commands.md", 2)["Exit codes"], re.MULTILINE
+    )
+    assert {int(code) for code in table} == codes
+
+
+def test_every_file_of_a_case_is_documented(company):
+    page = text("docs/reference/case.md")
+    layout, keys = (
+        page.partition("```text\n")[2].partition("```")[0],
+        sections("docs/reference/case.md", 2)["case.json"],
+    )
+    case = company / "demo" / "case"
+    for path in case.iterdir():
+        assert re.search(rf"^  {re.escape(path.name)}\b", layout, re.MULTILINE), path.name
+    manifest = json.loads((case / "case.json").read_text(encoding="utf-8"))
+    for key in manifest:
+        assert re.search(rf"^\|.*`{key}`.* \| ", keys, re.MULTILINE), key
+    for key in manifest["sources"][0]:
+        assert f"`{key}`" in keys
 
 
 # The case
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def company(tmp_path_factory):
-    """A folder that holds what `make demo` makes: demo/logs and demo/case."""
-    folder = tmp_path_factory.mktemp("docs")
-    build(folder / "demo" / "logs")
-    _run("logontracks ingest demo/logs --case demo/case", folder, _environment())
-    return folder
+    """A folder that holds what `make demo` makes, by the commands of the Makefile: demo/logs and demo/case."""
+    made = tmp_path_factory.mktemp("docs") / "company"
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "docs-company"
+    with FileLock(f"{shared}.lock"):  # one process makes it for all
+        if not shared.is_dir():
+            building = shared.with_name("docs-company-building")
+            building.mkdir()
+            EXAMPLES["make_demo"](building)
+            building.rename(shared)
+    _link(shared, made)
+    return made
+
+
+def _link(there, here):
+    """A folder of the same files, in which commands can work undisturbed: files of a case are replaced, not changed."""
+    shutil.copytree(there, here, copy_function=os.link, ignore=shutil.ignore_patterns(".lock"))
 
 
 def test_sources_has_the_documented_columns(company):
@@ -202,72 +275,70 @@ def test_tables_have_the_documented_columns(company):
         assert found == [(column.name, column.type) for column in models.model(name).columns]
 
 
-@pytest.mark.parametrize(("page", "least"), [("README.md", 12), ("docs/sessions.md", 7)])
-def test_commands_work_and_show_what_pages_say(company, page, least):
-    environment = _environment()
-    if page != "README.md":
-        environment["LOGONTRACKS_CASE"] = "demo/case"
-    ran = 0
-    for language, block in _FENCE.findall(text(page)):
-        if language not in {"sh", "console"}:
-            continue
-        shown = ""
-        command = ""
-        for line in block.splitlines(keepends=True):
-            if language == "console" and line.startswith("$ "):
-                command = line.removeprefix("$ ").strip()
-            elif language == "console":
-                shown += line
-            elif line.startswith("export "):
-                name, _, value = line.removeprefix("export ").strip().partition("=")
-                environment[name] = value
-            elif line.strip() and not line.startswith("#"):
-                _run(line.strip(), company, environment)
-                ran += 1
-        if command:
-            assert _run(command, company, environment) == shown
-            ran += 1
-    assert ran >= least
+_RUN = [page for page in EXAMPLES["pages"]() if "```" in page.read_text(encoding="utf-8")]
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "LOGONTRACKS_CASE"}
+@pytest.mark.parametrize("page", _RUN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_work_and_show_what_pages_say(company, page, tmp_path):
+    environment = EXAMPLES["environment"]()
+    folder = tmp_path / "here"
+    _link(company, folder)
+    _link(company / "demo" / "case", folder / "case")  # some examples have the case where it is by default
+    for block in EXAMPLES["blocks"](page.read_text(encoding="utf-8")):
+        if block.reason is None:
+            for line, shown in block.examples:
+                written = EXAMPLES["run"](line, folder, environment)
+                assert shown is None or written == shown, f"{line}: run `make examples` and look at the difference"
 
 
-def _run(line: str, folder: Path, environment: dict[str, str]) -> str:
-    program, *arguments = shlex.split(line)
-    assert program == "logontracks", f"the test knows no other program: {line}"
-    done = subprocess.run(
-        [sys.executable, "-m", "logontracks", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{line}\n{done.stderr.decode()}"
-    return done.stdout.decode()
+def test_the_picture_is_what_the_commands_show(company):
+    def ask(line):
+        return EXAMPLES["run"](line, company, EXAMPLES["environment"]())
+
+    assert EXAMPLES["picture"](ask) == EXAMPLES["PICTURE"].read_text(encoding="utf-8")
+    assert "docs/_static/night.svg" in text("README.md")
 
 
-def test_makefile_and_documents_show_the_same():
-    shown = re.findall(r"^\$ logontracks (.+)$", text("README.md"), re.MULTILINE)
-    asked = re.findall(r"^\t\$\(BIN\)/logontracks ((?:sessions|host) .+)$", text("Makefile"), re.MULTILINE)
-    assert asked
-    assert set(asked) <= set(shown)
-    for target in re.findall(r"^(\w+):", text("Makefile"), re.MULTILINE):
-        assert f"make {target}" in text("docs/contributing.md")
+_LANGUAGES = {"console", "sh", "python", "bat", "text"}
+_COMMAND = re.compile(r"^(?:\$ )?(?:logontracks|python|make|pip|wevtutil|auditpol|unzip|export) \S", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", _RUN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_is_run_or_says_why_not(page):
+    content = page.read_text(encoding="utf-8")
+    found = list(EXAMPLES["blocks"](content))
+    assert len(found) == len(re.findall(r"^ *```\w+$", content, re.MULTILINE)), "a block is indented or has no language"
+    for block in found:
+        assert block.language in _LANGUAGES, block.language
+        if block.reason is not None:
+            assert len(block.reason) > 10
+        elif block.language == "text":
+            commands_shown = [line for line in block.body.splitlines() if _COMMAND.match(line)]
+            assert all(
+                re.match(r"make \w+(-\w+)* {2,}\w|logontracks [a-z]+ \[OPTIONS\]", line) for line in commands_shown
+            )
+        else:
+            assert block.language in {"console", "sh"} or page.name == "case.md", "say why this is not run"
+            assert block.examples or block.language == "python"
+
+
+def test_the_makefile_is_documented():
+    for target in re.findall(r"^([\w-]+):", text("Makefile"), re.MULTILINE):
+        assert f"make {target}" in text("docs/contributing.md"), target
+    for example in EXAMPLES["pictured"]():
+        assert example.startswith("logontracks "), example
 
 
 def test_python_examples_of_the_case_work(company, monkeypatch):
     monkeypatch.chdir(company)
     scope: dict[str, object] = {}
     ran = 0
-    for language, block in _FENCE.findall(text("docs/case.md")):
+    for language, block in _FENCE.findall(text("docs/reference/case.md")):
         imports = set(re.findall(r"^(?:import|from) (\w+)", block, re.MULTILINE))
         if language == "python" and imports <= {"json", "pathlib", "duckdb"}:
             exec(block, scope)  # noqa: S102 - our own page
             ran += 1
-    assert ran == 3
+    assert ran == 4
     assert scope["files"]
     assert scope["sessions"]
 
@@ -277,7 +348,7 @@ def test_examples_use_options_that_exist(page):
     known = set(_options())
     for language, block in _FENCE.findall(page.read_text(encoding="utf-8")):
         for line in block.splitlines():
-            if language in {"sh", "console", "text"} and line.removeprefix("$ ").startswith("logontracks "):
+            if language in {"sh", "console"} and line.removeprefix("$ ").startswith("logontracks "):
                 _, name, *arguments = shlex.split(line.removeprefix("$ "))
                 assert name in commands.list_commands(click.Context(commands)), line
                 for argument in arguments:
@@ -306,9 +377,59 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in _anchors(target), link
 
 
-def test_the_index_leads_to_every_page():
-    for page in DOCS.glob("*.md"):
-        assert page.name == "index.md" or f"({page.name})" in text("docs/index.md")
+def test_the_index_leads_to_every_page_once():
+    listed = re.findall(r"^- \[[^\]]+\]\(([\w/-]+\.md)\): ", text("docs/index.md"), re.MULTILINE)
+    there = {path.relative_to(DOCS).as_posix() for path in EXAMPLES["pages"]() if path.is_relative_to(DOCS)}
+    assert sorted(listed) == sorted(there - {"index.md"})
+
+
+# The site
+
+
+class _Fetched(HTMLParser):
+    """What a page of the site makes a browser fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = []
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        if tag in {"script", "img", "iframe", "source"} and named.get("src"):
+            self.addresses.append(named["src"])
+        if tag == "link" and named.get("rel") not in {"canonical", "next", "prev", "index", "search", "genindex"}:
+            self.addresses.append(named["href"])
+
+
+def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "--fail-on-warning",
+            "--keep-going",
+            "-q",
+            "-b",
+            "html",
+            DOCS,
+            tmp_path / "site",
+        ],
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    made = sorted(path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html"))
+    for page in PAGES:
+        if page.is_relative_to(DOCS):
+            assert page.relative_to(DOCS).with_suffix(".html").as_posix() in made
+    for name in made:
+        parser = _Fetched()
+        parser.feed((tmp_path / "site" / name).read_text(encoding="utf-8"))
+        assert not [address for address in parser.addresses if re.match(r"(?:https?:)?//", address)], name
+    for style in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", style.read_text(encoding="utf-8")), style
 
 
 def test_the_glossary_is_sorted_and_says_every_word_once():
@@ -325,7 +446,7 @@ def test_the_layout_in_contributing_is_that_of_the_code():
         told_together = path.name in commands_and_models and path.parent.name in {"cli", "models"}
         assert path.name in page or told_together or path.stat().st_size < 400 or path.name == "__init__.py", path
     for name in re.findall(r"\b(?:\w+/)*\w+\.py\b", page):
-        assert list(package.rglob(name.rpartition("/")[2])), name
+        assert [*package.rglob(name.rpartition("/")[2]), *DOCS.glob(name)], name
 
 
 def _committed() -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from logontracks import models, progress
 from logontracks.case import Case, File, Tables, Writer, plain_errors, writing
-from logontracks.engines.duckdb import Connection, give_core, interruptible
+from logontracks.engines.duckdb import give_core, interruptible
 from logontracks.errors import CaseError
 
 
@@ -51,26 +51,20 @@ def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Wat
 def _work_out(writer: Writer, *, memory: str | None, watcher: progress.Watcher) -> None:
     tables = Tables(writer.manifest.state, models.version())
     connection = Case(writer.folder).connect(worked_out=False, memory=memory, spill=writer.staging / "spill")
-    files = []
+    made: list[tuple[Path, int]] = []
     try:
         give_core(connection)
         models.give_facts(connection)
         watcher.phase("working out sessions")
         for name in models.MODELS:
-            staged = writer.staging / f"{name}.parquet"
-            rows = interruptible(connection, partial(_make, name, connection, staged))
-            if rows is not None:
-                writer.place(staged, tables.path(name))
-                files.append(File(tables.path(name), rows))
+            found = interruptible(connection, partial(models.make, name, connection, writer.staging))
+            made += [found] if found else []
+            for old in models.done_with(name):
+                models.drop(old, connection)
     finally:
         connection.close()
+    files = []
+    for path, rows in made:
+        writer.place(path, tables.path(path.stem))
+        files.append(File(tables.path(path.stem), rows))
     writer.commit(replace(writer.manifest, tables=replace(tables, files=tuple(files))))
-
-
-def _make(name: str, connection: Connection, to: Path) -> int | None:
-    """Make a table, write it when it is one that is kept, and forget what nothing needs any more. Rows written."""
-    models.make(name, connection)
-    rows = models.publish(name, connection, to) if models.model(name).published else None
-    for old in models.done_with(name):
-        models.drop(old, connection)
-    return rows

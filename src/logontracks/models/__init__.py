@@ -44,6 +44,7 @@ MODELS = (
     "terminals",
     "folds",
     "session_ends",
+    "session_facts",
     "sessions_told",
     "desk_times",
     "presence",
@@ -52,6 +53,7 @@ MODELS = (
     "controllers",
     "authentications",
     "attempts",
+    "told_attempts",
     "failed_attempts",
     "failures",
     "log_spans",
@@ -187,38 +189,50 @@ def _fact(text: str, kind: str) -> str | int | None:
     return int(text, 0) if kind in {"INTEGER", "BIGINT"} else text
 
 
-def make(name: str, connection: Connection) -> None:
-    """Work out one table on a connection that has those before it."""
+def make(name: str, connection: Connection, folder: Path) -> tuple[Path, int] | None:
+    """Work out one table on a connection that has those before it.
+
+    A table that is kept goes straight to a Parquet file in `folder`, and those after it read it from there: the file
+    and the number of its rows. None for a step on the way.
+    """
     found = model(name)
-    if found.sql is not None:
-        kind = "VIEW" if found.view else "TABLE"
-        connection.execute(f"CREATE {kind} {name} AS\n{Template(found.sql).substitute(parameters())}")
-        return
-    work: Callable[[Connection], pa.Table] = import_module(f"logontracks.models.{name}").work
-    connection.register(f"{name}_made", work(connection))
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {name}_made")
-    connection.unregister(f"{name}_made")
+    if found.sql is None:
+        work: Callable[[Connection], pa.Table] = import_module(f"logontracks.models.{name}").work
+        connection.register(f"{name}_made", work(connection))
+        query = f"SELECT * FROM {name}_made"
+    else:
+        query = Template(found.sql).substitute(parameters())
+    told = None
+    if found.published:
+        path = folder / f"{name}.parquet"
+        quoted = str(path).replace("'", "''")
+        chosen = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in found.columns)
+        ((rows,),) = connection.execute(
+            f"COPY (SELECT {chosen} FROM (\n{query}\n)) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchall()
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{quoted}')")
+        told = path, int(rows)
+    else:
+        connection.execute(f"CREATE {'VIEW' if found.view else 'TABLE'} {name} AS\n{query}")
+    if found.sql is None:
+        connection.unregister(f"{name}_made")
+    return told
 
 
 def done_with(name: str) -> tuple[str, ...]:
-    """Tables that no model after this one reads."""
-    later = MODELS[MODELS.index(name) + 1 :]
-    needed = {read for each in later for read in model(each).reads}
-    needed |= {read for each in needed & set(MODELS) if model(each).view for read in model(each).reads}
-    before = MODELS[: len(MODELS) - len(later)]
-    return tuple(each for each in before if each not in needed and not model(each).view)
+    """Steps on the way that no model after this one reads."""
+    at = MODELS.index(name) + 1
+    needed: set[str] = set()
+    reading = set(MODELS[at:])
+    while reading:
+        found = {read for each in reading for read in model(each).reads} & set(MODELS) - needed
+        needed |= found
+        reading = {each for each in found if model(each).view}  # who reads a view reads what it is made of
+    return tuple(
+        each for each in MODELS[:at] if each not in needed and not model(each).view and not model(each).published
+    )
 
 
 def drop(name: str, connection: Connection) -> None:
-    """Forget a table that has been made: what is kept of it has been published."""
+    """Forget a step on the way."""
     connection.execute(f"DROP TABLE IF EXISTS {name}")
-
-
-def publish(name: str, connection: Connection, to: Path) -> int:
-    """Write a table that was made to a Parquet file, with the columns of its head. Gives the number of its rows."""
-    columns = model(name).columns
-    chosen = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in columns)
-    path = str(to).replace("'", "''")
-    connection.execute(f"COPY (SELECT {chosen} FROM {name}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
-    ((rows,),) = connection.execute(f"SELECT COUNT(*) FROM {name}").fetchall()
-    return int(rows)

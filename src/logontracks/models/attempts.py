@@ -5,14 +5,9 @@ one that checked NTLM (4776, and 4030 to 4033), and again by the PDC emulator. R
 each to the earliest attempt on the same name that has no record of its layer yet, lies within 5 s, and does not
 contradict it by reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000
 guesses stay 3,000. A loop over the failures alone; SQL has no word for the first that is still free.
-Beside the columns that are kept: place is 1 for the first record of its layer, reason the one reason that all records
-of the attempt allow, NULL where they leave several.
+A row has the attempt (the uid of its record on the host, else of its first one), the record, its layer, place (1 for
+the first record of its layer), and the one reason that all records of the attempt allow, NULL where they leave several.
 Reads: authentications, logged, account_lookup, account_names.
-
-Columns:
-  attempt_id BIGINT: The attempt: the uid of its record on the host, else of its first one
-  uid BIGINT: The record
-  layer VARCHAR: host, kerberos, ntlm, ntlm_audit
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 -- One row for each record that a row of another table rests on.
--- Reads: sessions_told, folds, logons, session_ids, used_ids, logged, desk_times, boots, clock_steps, attempts,
+-- Reads: session_facts, folds, logons, session_ids, used_ids, logged, desk_times, boots, clock_steps, attempts,
 -- failed_attempts.
 -- A session rests on each logon behind it (start, other half, unlock, return), on what says that it has privileges, on
 -- what ended it, on each change of its presence and on each clock that was set while it lasted.
@@ -12,7 +12,7 @@
 
 WITH heads AS (
     SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, session_id AS session_id
-    FROM sessions_told
+    FROM session_facts
 ),
 homes AS (
     SELECT i.host_id AS host_id, i.boot_id AS boot_id, i.logon_id AS logon_id,
@@ -37,23 +37,23 @@ JOIN homes AS m ON m.host_id = u.host_id AND m.boot_id = u.boot_id AND m.logon_i
 JOIN heads AS h ON h.host_id = m.host_id AND h.boot_id = m.boot_id AND h.logon_id = m.home_id
 WHERE u.logons > 1
 UNION ALL
-SELECT session_id AS row_id, admin_uid AS uid, 'admin' AS role FROM sessions_told WHERE admin_uid IS NOT NULL
+SELECT session_id AS row_id, admin_uid AS uid, 'admin' AS role FROM session_facts WHERE admin_uid IS NOT NULL
 UNION ALL
 SELECT session_id AS row_id, end_uid AS uid, CASE WHEN end_reason = 'still_open' THEN 'last_seen' ELSE 'end' END AS role
-FROM sessions_told
+FROM session_facts
 WHERE end_uid IS NOT NULL
 UNION ALL
 SELECT session_id AS row_id, last_uid AS uid, 'last_seen' AS role
-FROM sessions_told
+FROM session_facts
 WHERE end_certainty <> 'exact' AND end_reason <> 'still_open'
 UNION ALL
-SELECT session_id AS row_id, first_uid AS uid, 'first_seen' AS role FROM sessions_told WHERE start_uid IS NULL
+SELECT session_id AS row_id, first_uid AS uid, 'first_seen' AS role FROM session_facts WHERE start_uid IS NULL
 UNION ALL
 SELECT session_id AS row_id, destroyed_uid AS uid, 'destroyed' AS role
-FROM sessions_told
+FROM session_facts
 WHERE destroyed_uid IS NOT NULL
 UNION ALL
-SELECT session_id AS row_id, seat_uid AS uid, 'terminal' AS role FROM sessions_told WHERE seat_uid IS NOT NULL
+SELECT session_id AS row_id, seat_uid AS uid, 'terminal' AS role FROM session_facts WHERE seat_uid IS NOT NULL
 UNION ALL
 SELECT h.session_id AS row_id, d.uid AS uid, 'presence' AS role
 FROM desk_times AS d
@@ -61,7 +61,7 @@ JOIN heads AS h ON h.host_id = d.host_id AND h.boot_id = d.boot_id AND h.logon_i
 UNION ALL
 SELECT s.session_id AS row_id, c.uid AS uid, 'clock_step' AS role
 FROM clock_steps AS c
-JOIN sessions_told AS s ON s.host_id = c.host_id AND s.boot_id = c.boot_id
+JOIN session_facts AS s ON s.host_id = c.host_id AND s.boot_id = c.boot_id
     AND c.seq > s.start_seq AND c.seq <= s.end_seq
 UNION ALL
 SELECT boot_id AS row_id, start_uid AS uid, 'start' AS role FROM boots WHERE start_uid IS NOT NULL

@@ -265,9 +265,6 @@ def test_controllers_alone_cannot_say_when_sessions_end(controllers):
     assert any("when they ended, is not in the logs" in said for said in header["cannot_show"])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="queries/track.py asks for no session at all, and all people visit the controllers"
-)
 def test_visits_to_the_controllers_are_no_sessions_elsewhere(controllers):
     """Who only fetched policies from the controllers: where their desktop was, and until when, is not known."""
     (header,) = told(controllers, "anna.berg")["accounts"]

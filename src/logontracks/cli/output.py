@@ -37,7 +37,7 @@ _NEVER = {2**63 - 1: "infinity", -(2**63) + 1: "-infinity"}  # as DuckDB writes 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _AT_ONCE = 8192  # rows made into Python values at a time: an Arrow batch may have a million
 _ROW_GROUP = 122_880  # rows; what DuckDB uses too
-_LEAST_WIDTH = 16  # a text column is folded to this before the table gives way to blocks
+_LEAST_WIDTH = 12  # a text column is folded to this before the table gives way to blocks
 _ODD = re.compile(r"[^ -~]")
 
 

@@ -59,10 +59,12 @@ def command(user: str, query: Query, *, everything: bool) -> None:
 
 def _lines(header: dict[str, Any], clock: Any, zone: str) -> list[str]:
     """The header for people."""
+    from logontracks.queries.tables import many  # noqa: PLC0415 - fast start
+
     kind = header["kind"] or "account"
     uses = ", used as a service" if header["service_use"] else ""
     counts = (
-        f"{header['sessions']:,} on {header['hosts']:,} hosts: {header['desktops']:,} desktop,"
+        f"{header['sessions']:,} on {many(header['hosts'], 'host')}: {header['desktops']:,} desktop,"
         f" {header['remote_desktops']:,} remote desktop, {header['network_logons']:,} network;"
         f" {header['admin_sessions']:,} as admin, {header['open_sessions']:,} open at the end"
     )
@@ -77,7 +79,7 @@ def _lines(header: dict[str, Any], clock: Any, zone: str) -> list[str]:
         "Seen": f"{clock(microseconds(header['first_seen']))} to {clock(microseconds(header['last_seen']))} ({zone})",
         "Sessions": counts if header["sessions"] else "none in the logs",
         "Asked for": asked,
-        "Failed": f"{header['failed_attempts']:,} attempts" if header["failed_attempts"] else "",
+        "Failed": many(header["failed_attempts"], "attempt") if header["failed_attempts"] else "",
     }
     lines = [f"{name:13} {text}" for name, text in rows.items() if text]
     return lines + [f"{'Not in logs' if not at else '':13} {text}" for at, text in enumerate(header["cannot_show"])]

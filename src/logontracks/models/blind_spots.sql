@@ -136,7 +136,8 @@ domain_logons AS (
 found AS (
     SELECT r.host_id AS host_id, r.channel AS channel, 'gap' AS kind, r.reached_time AS start_time,
         r.first_time AS end_time, r.first_id - r.reached - 1 AS amount,
-        CONCAT('records ', CAST(r.reached + 1 AS VARCHAR), ' to ', CAST(r.first_id - 1 AS VARCHAR)) AS detail,
+        CASE WHEN r.first_id = r.reached + 2 THEN CONCAT('record ', CAST(r.first_id - 1 AS VARCHAR))
+            ELSE CONCAT('records ', CAST(r.reached + 1 AS VARCHAR), ' to ', CAST(r.first_id - 1 AS VARCHAR)) END AS detail,
         CAST(NULL AS BIGINT) AS uid
     FROM runs AS r
     JOIN log_spans AS s ON s.host_id = r.host_id AND s.channel = r.channel

@@ -81,7 +81,7 @@ told AS (
             WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_code IN (25, 32, 37, 52, 68)
                 THEN 'says nothing about the password'
             -- a right that is missing shows that the password was right
-            WHEN COALESCE(hc.noise, nc.noise) = 'yes' AND COALESCE(j.host_code, j.ntlm_code) <> 3221225819
+            WHEN COALESCE(hc.noise, nc.noise) = 'yes' AND COALESCE(hc.reason, nc.reason) <> 'logon_type_not_granted'
                 THEN 'says nothing about the password'
             END AS noise
     FROM joined AS j

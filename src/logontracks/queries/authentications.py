@@ -54,7 +54,8 @@ _AUTHENTICATION = """a.time, a.account, words(a.step) AS step,
         WHEN a.service_kind IN ('account', 'referral') THEN a.service_name END AS service,
     CASE WHEN a.client_address IN ('::1', '127.0.0.1') THEN 'the controller'
         ELSE COALESCE(a.client_address, a.workstation) END AS client,
-    a.controller, a.result, a.ticket_encryption AS ticket, a.pre_auth, a.weak, words(a.delegation) AS delegation,
+    short(a.controller) AS controller, a.result, a.ticket_encryption AS ticket, a.pre_auth, a.weak,
+    words(a.delegation) AS delegation,
     CASE WHEN a.scope = 'local' THEN 'local account' END AS scope"""
 
 
@@ -149,9 +150,9 @@ def _failed(where: str, *, for_people: bool) -> str:
         return f"SELECT f.* REPLACE (told_failure(f.failure_id) AS failure_id) FROM failures AS f WHERE {where}"
     return f"""
         SELECT f.first_time, NULLIF(f.last_time, f.first_time) AS last_time, f.attempts, f.account,
-            COALESCE(f.target_host, '(only ' || f.controller || ' tells)') AS host, {_SOURCE} AS source,
+            COALESCE(short(f.target_host), '(only ' || short(f.controller) || ' tells)') AS host, {_SOURCE} AS source,
             COALESCE(y.symbol, CAST(f.logon_type AS VARCHAR)) AS logon, f.reason, f.codes, f.noise,
-            told_failure(f.failure_id) AS failure_id
+            told_failure(f.failure_id)[:10] AS failure_id
         FROM failures AS f LEFT JOIN logon_words AS y ON y.code = f.logon_type WHERE {where}"""
 
 
@@ -165,12 +166,20 @@ def _counted(by: By, where: str) -> str:
         "reason": "f.reason AS reason",
         "user": "COALESCE(f.account, '(none)') AS account",
         "source": f"COALESCE({_SOURCE}, '(not told)') AS source",
-        "host": "COALESCE(f.target_host, '(only controllers tell)') AS host",
+        "host": "COALESCE(short(f.target_host), '(only controllers tell)') AS host",
     }[by]
+    counts = [
+        f"COUNT(DISTINCT {what}) AS {name}"
+        for name, what in (
+            ("accounts", "LOWER(COALESCE(f.name, ''))"),
+            ("sources", "COALESCE(f.source_address, f.workstation)"),
+            ("hosts", "f.target_host_id"),
+        )
+        if name != {"user": "accounts", "source": "sources", "host": "hosts"}.get(by)
+    ]
     return f"""
-        SELECT {key}, SUM(f.attempts)::BIGINT AS attempts, COUNT(DISTINCT LOWER(COALESCE(f.name, ''))) AS accounts,
-            COUNT(DISTINCT COALESCE(f.source_address, f.workstation)) AS sources,
-            COUNT(DISTINCT f.target_host_id) AS hosts, MIN(f.first_time) AS first_time, MAX(f.last_time) AS last_time
+        SELECT {key}, SUM(f.attempts)::BIGINT AS attempts, {", ".join(counts)},
+            MIN(f.first_time) AS first_time, MAX(f.last_time) AS last_time
         FROM failures AS f WHERE {where} GROUP BY 1"""
 
 

@@ -108,6 +108,8 @@ def why_empty(connection: Connection, hosts: tuple[str, ...]) -> tuple[str, ...]
         return ("There is no Security log of it in the case.",) if hosts else ("There is no Security log in the case.",)
     whose = f"log of {host}" if number == 1 else f"logs of {number:,} hosts"
     told = (f"Security {whose}: {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC.",)
+    if not hosts:
+        return (*told, "What is missing from them: `logontracks coverage`.")
     blind = connection.execute(f"""
         SELECT MIN(what) || CASE WHEN COUNT(*) > 1 THEN ' (' || COUNT(*) || ' times)' ELSE '' END || ': ' || MIN(host)
         FROM blind_spots WHERE {where} AND host_id IS NOT NULL GROUP BY host_id, kind ORDER BY 1 LIMIT 4""").fetchall()

@@ -49,13 +49,15 @@ class SessionFilter:
 
 # First and last moment that a session may have been open, as far as the logs of its host reach. Where a clock was set,
 # the end can lie before the start.
-_FROM = "COALESCE(LEAST(s.start_time, s.end_time), s.first_time)"
+_FROM = """CASE WHEN s.start_time IS NULL
+    THEN LEAST(s.first_time, (SELECT MIN(h.first_seen) FROM hosts AS h WHERE h.host_id = s.host_id))
+    ELSE LEAST(s.start_time, COALESCE(s.end_time, s.start_time)) END"""
 _TO = """CASE WHEN s.end_certainty = 'unknown'
     THEN GREATEST(s.last_time, (SELECT MAX(h.last_seen) FROM hosts AS h WHERE h.host_id = s.host_id))
     ELSE GREATEST(s.end_time, COALESCE(s.end_time_max, s.end_time), COALESCE(s.start_time, s.first_time)) END"""
 # Most network logons that lack a record of their end were over at once. To people they are shown where they are known
 # to have been, not at every later time at which they may have been.
-_TRAILS = "(s.logon_type IN (3, 8) AND s.end_certainty <> 'exact')"
+_TRAILS = "(COALESCE(s.logon_type, 0) IN (3, 8) AND s.end_certainty <> 'exact')"
 _KNOWN_TO = f"CASE WHEN {_TRAILS} THEN s.last_time ELSE {_TO} END"
 
 
@@ -132,21 +134,20 @@ _BY = """words(s.opened_by) || CASE WHEN s.admin THEN ', admin' ELSE '' END
     || CASE WHEN s.start_certainty = 'unknown' THEN ', before the log' ELSE '' END"""
 
 _PEOPLE = f"""
-SELECT s.start_time, s.end_time, {LASTED} AS lasted, s.host, s.account, {_BY} AS opened_by,
+SELECT s.start_time, s.end_time, {LASTED} AS lasted, short(s.host) AS host, s.account, {_BY} AS opened_by,
     COALESCE(s.source_address, s.workstation) AS source, {ENDED} AS ended,
-    CASE WHEN s.active_s IS NOT NULL AND s.is_desktop THEN spelled(s.active_s) END AS active,
-    told_id(s.session_id) AS session_id, COALESCE(s.start_time, s.first_time) AS sorted, s.session_id AS id
-FROM (SELECT *, opened_by IN ('desktop', 'remote_desktop') AS is_desktop FROM chosen) AS s
+    told_id(s.session_id)[:10] AS session_id, COALESCE(s.start_time, s.first_time) AS sorted, s.session_id AS id
+FROM chosen AS s
 WHERE NOT s.folds
 UNION ALL
 SELECT MIN(COALESCE(s.start_time, s.first_time)), MAX(s.end_time) FILTER (s.end_certainty = 'exact'), NULL,
-    MAX(s.host), s.account,
+    short(MAX(s.host)), s.account,
     words(MIN(s.opened_by)) || ', ' || COUNT(*) || CASE WHEN COUNT(*) = 1 THEN ' logon' ELSE ' logons' END
         || CASE WHEN BOOL_OR(s.admin) THEN ', admin' ELSE '' END,
     COALESCE(s.source_address, MAX(s.workstation)),
     CASE WHEN COUNT(*) FILTER (s.end_certainty <> 'exact') > 0
-        THEN COUNT(*) FILTER (s.end_certainty <> 'exact') || ' without a record of the end' END, NULL,
-    CASE WHEN COUNT(*) = 1 THEN told_id(MIN(s.session_id)) END,
+        THEN COUNT(*) FILTER (s.end_certainty <> 'exact') || ' without a record of the end' END,
+    CASE WHEN COUNT(*) = 1 THEN told_id(MIN(s.session_id))[:10] END,
     MIN(COALESCE(s.start_time, s.first_time)), MIN(s.session_id)
 FROM chosen AS s
 WHERE s.folds
@@ -211,8 +212,8 @@ def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: b
         where, notes = _where(connection, wanted)
         told = (
             "p.start_time, p.end_time, words(p.state) || CASE WHEN p.state = 'active' AND NOT p.locks_known"
-            " THEN ' or locked' ELSE '' END AS state, spelled(p.duration_s) AS lasted, p.host, p.account,"
-            " told_id(p.session_id) AS session_id"
+            " THEN ' or locked' ELSE '' END AS state, spelled(p.duration_s) AS lasted, short(p.host) AS host,"
+            " p.account, told_id(p.session_id)[:10] AS session_id"
             if for_people
             else "p.* REPLACE (told_id(p.session_id) AS session_id)"
         )
@@ -237,9 +238,9 @@ def at_the_end(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people:
         if for_people and not wanted.users:
             where += " AND COALESCE(s.kind, 'person') = 'person'"
         told = (
-            f"""s.host, h.last_seen AS log_ends, s.account, {_BY} AS opened_by,
+            f"""short(s.host) AS host, h.last_seen AS log_ends, s.account, {_BY} AS opened_by,
                 COALESCE(s.source_address, s.workstation) AS source, s.start_time, {LASTED} AS lasted,
-                s.last_time AS last_used, told_id(s.session_id) AS session_id"""
+                s.last_time AS last_used, told_id(s.session_id)[:10] AS session_id"""
             if for_people
             else "h.last_seen AS log_end_time, s.* REPLACE (told_id(s.session_id) AS session_id)"
         )
@@ -269,7 +270,7 @@ def who_was_on(
             raise no_host(notes)
         at = _moment(moment)
         # where the clock was set, what it showed at a moment is not what it showed before
-        certain = f"""s.start_time <= {at} AND ABS(s.clock_step_s) < 60 AND CASE s.end_certainty
+        certain = f"""COALESCE(s.start_time, s.first_time) <= {at} AND ABS(s.clock_step_s) < 60 AND CASE s.end_certainty
             WHEN 'exact' THEN s.end_time > {at} WHEN 'bounded' THEN s.end_time_min >= {at} ELSE s.last_time >= {at}
                 OR (s.end_reason = 'still_open' AND COALESCE(s.logon_type, 3) NOT IN (3, 8)
                     AND {at} <= (SELECT MAX(last_seen) FROM hosts AS h WHERE h.host_id = s.host_id)) END"""
@@ -284,10 +285,11 @@ def who_was_on(
                 notes = (*notes, told)
         sure = f"CASE WHEN {certain} THEN 'certain' ELSE 'possible' END AS certainty"
         told = (
-            f"""{sure}, s.account, {_BY} AS opened_by, COALESCE(s.source_address, s.workstation) AS source, s.host,
-                s.start_time, s.end_time, {ENDED} AS ended, (SELECT MAX(words(p.state)) FROM presence AS p
+            f"""{sure}, s.account, {_BY} AS opened_by, COALESCE(s.source_address, s.workstation) AS source,
+                short(s.host) AS host, s.start_time, s.end_time, {ENDED} AS ended,
+                (SELECT MAX(words(p.state)) FROM presence AS p
                     WHERE p.session_id = s.session_id AND p.start_time <= {at} AND p.end_time > {at}) AS then,
-                told_id(s.session_id) AS session_id"""
+                told_id(s.session_id)[:10] AS session_id"""
             if for_people
             else f"{sure}, s.* REPLACE (told_id(s.session_id) AS session_id)"
         )

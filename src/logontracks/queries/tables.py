@@ -44,6 +44,16 @@ def give_functions(connection: Connection) -> None:
         connection.execute(f"CREATE MACRO {function}")
 
 
+def _give_short_names(connection: Connection) -> None:
+    """short(host): a host without its domain, where no other host of the case has the same short name."""
+    rows = connection.execute("""
+        SELECT split_part(computer_key, '.', 1) FROM host_names
+        GROUP BY 1 HAVING COUNT(DISTINCT host_id) > 1 OR regexp_full_match(MIN(computer_key), '[0-9.:]+')""").fetchall()
+    keep = ", ".join(literal(name) for (name,) in rows) or "''"
+    connection.execute(f"""CREATE MACRO short(host) AS
+        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) THEN host ELSE split_part(host, '.', 1) END""")
+
+
 def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple[str, ...]]:
     """What `work` finds in the worked-out tables of a case, and what the user should know of them.
 
@@ -57,6 +67,7 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
                 f"run `logontracks build --case {case.folder}`",
             )
         give_functions(connection)
+        _give_short_names(connection)
         connection.execute("CREATE TABLE logon_words (code INTEGER, symbol VARCHAR)")
         types = [(int(row["code"]), row["symbol"]) for row in catalogue.table("logon_types")]
         connection.executemany("INSERT INTO logon_words VALUES (?, ?)", types)

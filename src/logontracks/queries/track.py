@@ -12,7 +12,7 @@ from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.errors import QueryError
 from logontracks.queries.answer import Answer, answer
 from logontracks.queries.sessions import ENDED, LASTED
-from logontracks.queries.tables import accounts_of, among, with_tables
+from logontracks.queries.tables import accounts_of, among, many, with_tables
 
 MOST_ACCOUNTS = 50
 
@@ -66,7 +66,7 @@ def track(
     return Track(found.accounts, found.story.told(*notes))
 
 
-_FOR_PEOPLE = """start_time, end_time, what, count, host, source, detail, result, id"""
+_FOR_PEOPLE = "start_time, end_time, what, count, short(host) AS host, source, detail, result, id[:10] AS id"
 
 
 def _story(accounts: list[int], within: str, *, folded: bool) -> str:
@@ -82,7 +82,8 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
         words(s.opened_by) || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
         NULL::BIGINT AS count, s.host, {_CLIENT} AS source,
         concat_ws(', ', {LASTED}, CASE WHEN s.admin THEN 'admin' END, s.auth_package,
-            CASE WHEN s.reconnects > 0 THEN 'reconnected ' || s.reconnects || ' times' END) AS detail,
+            CASE WHEN s.reconnects > 1 THEN 'reconnected ' || s.reconnects || ' times'
+                WHEN s.reconnects = 1 THEN 'reconnected once' END) AS detail,
         {ENDED} AS result, told_id(s.session_id) AS id
     FROM sessions AS s
     WHERE {mine.replace("account_id", "s.account_id")} AND NOT ({_NETWORK})
@@ -195,7 +196,10 @@ def _usual_hours(connection: Connection, account: int, tz: ZoneInfo) -> str | No
 def _limits(connection: Connection, account: int, header: dict[str, Any]) -> list[str]:
     """What the logs cannot show of an account, in sentences."""
     said: list[str] = []
-    if header["kind"] == "person" and not header["sessions"] and (header["kerberos"] or header["ntlm"]):
+    ((elsewhere,),) = connection.execute(f"""
+        SELECT COUNT(*) FROM sessions AS s JOIN hosts AS h ON h.host_id = s.host_id
+        WHERE s.account_id = {account} AND COALESCE(h.role, '') <> 'domain_controller'""").fetchall()
+    if header["kind"] == "person" and not elsewhere and (header["kerberos"] or header["ntlm"]):
         said.append(
             "Only controllers tell of it: on which hosts its sessions ran, and when they ended, is not in the logs."
         )
@@ -206,11 +210,11 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
                 AND opened_by IN ('desktop', 'remote_desktop'))
         FROM sessions WHERE account_id = {account}""").fetchall()
     if open_:
-        said.append(f"{open_:,} of its network logons have no record of their end.")
+        said.append(f"No record tells the end of {many(open_, 'network logon')} of it.")
     if bounded:
-        said.append(f"{bounded:,} of its sessions ended between two known times, not at a known one.")
+        said.append(f"{many(bounded, 'session')} of it ended between two known times, not at a known one.")
     if silent:
-        said.append(f"{silent:,} of its desktop sessions ran where locks are not audited.")
+        said.append(f"{many(silent, 'desktop session')} of it ran where locks are not audited.")
     if not header["kerberos"] and not header["ntlm"] and header["local_host_id"] is None:
         said.append("No controller tells of it: what else it asked for is not in the logs.")
     ((refused,),) = connection.execute(

@@ -46,7 +46,11 @@ class Summary:
     first: datetime | None
     last: datetime | None
     bytes: int
-    seconds: float
+    seconds: float  # without the tables
+    sessions: int | None = None  # None where the tables were not worked out
+    accounts: int | None = None
+    failures: int | None = None
+    tables_seconds: float = 0.0
 
     def lines(self) -> list[str]:
         """The closing sum, for people."""
@@ -62,6 +66,11 @@ class Summary:
         if self.hosts and self.first and self.last:
             lines.append(
                 f"Case     {self.hosts:,} hosts, {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC"
+            )
+        if self.sessions is not None:
+            lines.append(
+                f"Tables   {self.sessions:,} sessions, {self.accounts:,} accounts, {self.failures:,} failed logons,"
+                f" worked out in {self.tables_seconds:.1f} s"
             )
         return lines
 
@@ -114,6 +123,7 @@ def ingest(
         rejected += unread
         watcher.phase("sorting and writing")
         lost = _finish(writer, new, sha256, result, rejected, jobs=jobs)
+        seconds = time.monotonic() - begun
         if tables and not is_current(Case(case)):
             work_out(writer, watcher=watcher)
     watcher.finish()
@@ -125,22 +135,35 @@ def ingest(
         kept=result.rows,
         problems=lost,
         bytes=sum(source.size_bytes for source in new),
-        seconds=time.monotonic() - begun,
+        seconds=seconds,
+        tables_seconds=time.monotonic() - begun - seconds,
         **_outcome(case, {sha256[source.number] for source in new}),
     )
 
 
 def _outcome(case: Path, read: set[str]) -> dict[str, Any]:
     """What the case holds now, and how many kept records of these sources were copies of others."""
-    summary = "SELECT COUNT(DISTINCT computer_key), MIN(time), MAX(time) FROM events"
-    entries, ((hosts, first, last),) = Case(case).read(
+    held = Case(case)
+    told = is_current(held)
+    count = "(SELECT COUNT(*) FROM hosts)" if told else "COUNT(DISTINCT computer_key)"
+    tables = ", ".join(f"(SELECT {what})" for what in (
+        "COUNT(*) FROM sessions", "COUNT(*) FROM accounts", "SUM(attempts) FROM failures"))  # fmt: skip
+    entries, ((hosts, first, last),), ((sessions, accounts, failures),) = held.read(
         lambda connection: (
             connection.sql("SELECT sha256, duplicates FROM sources").fetchall(),
-            connection.sql(summary).fetchall(),
+            connection.sql(f"SELECT {count}, MIN(time), MAX(time) FROM events").fetchall(),
+            connection.sql(f"SELECT {tables}").fetchall() if told else [(None, None, None)],
         )
     )
-    copies = sum(int(number) for sha256, number in entries if sha256 in read)
-    return {"duplicates": copies, "hosts": hosts, "first": first, "last": last}
+    return {
+        "duplicates": sum(int(number) for sha256, number in entries if sha256 in read),
+        "hosts": hosts,
+        "first": first,
+        "last": last,
+        "sessions": sessions,
+        "accounts": accounts,
+        "failures": int(failures or 0) if told else None,
+    }
 
 
 def _not_yet_read(

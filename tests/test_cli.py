@@ -553,6 +553,7 @@ CLOSING = re.compile(
     r"(Known +(?P<known>[0-9,]+) files were in the case already\n)?"
     r"(Left +(?P<left>[0-9,]+) files that hold no log of a form we read\n)?"
     r"(Case +(?P<hosts>[0-9,]+) hosts, 20[-0-9: ]+ to 20[-0-9: ]+ UTC\n)?"
+    r"(Tables +(?P<sessions>[0-9,]+) sessions, [0-9,]+ accounts, [0-9,]+ failed logons, worked out in [0-9.]+ s\n)?"
     r"( +(?P<problems>[0-9,]+) problems: see `logontracks problems --case .+`\n)?"
 )
 

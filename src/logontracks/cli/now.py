@@ -14,11 +14,14 @@ from logontracks.cli.options import View, texts, with_case, with_view
 @with_view
 @texts("user", "NAME", "Account: name, DOMAIN\\name, name@domain or SID; * fits anything. May be given again.")
 @texts("host", "NAME", "Host, by any name it ever had, short or full; * fits anything.")
-def command(case: Path, view: View, users: tuple[str, ...], hosts: tuple[str, ...]) -> None:
+@click.option(
+    "--all", "everything", is_flag=True, help="Also computers, and network logons without a record of their end."
+)
+def command(case: Path, view: View, users: tuple[str, ...], hosts: tuple[str, ...], *, everything: bool) -> None:
     """The sessions that were still open when the logs of their host end, the last used first.
 
-    As a table those of persons; --user and the other forms show all. A network logon may be listed because no record
-    tells its end: it need not have lasted.
+    As a table those of persons without network logons; --all and the other forms show all. A network logon may be
+    listed because no record tells its end: it need not have lasted.
 
     \b
     Example:
@@ -30,7 +33,11 @@ def command(case: Path, view: View, users: tuple[str, ...], hosts: tuple[str, ..
 
     show(
         queries.at_the_end(
-            Case(case), queries.SessionFilter(users=users, hosts=hosts), limit=most(view), for_people=people(view)
+            Case(case),
+            queries.SessionFilter(users=users, hosts=hosts),
+            limit=most(view),
+            for_people=people(view),
+            everything=everything,
         ),
         view,
         empty="No session was open at the end of the logs.",

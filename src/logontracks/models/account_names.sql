@@ -19,6 +19,7 @@
 --   first_time TIMESTAMP: First record that names it so
 --   last_time TIMESTAMP: Last one
 --   records BIGINT: How many do
+--   renamed BIGINT: 1 where a record of a rename (4781) tells it
 --   service BIGINT: 1 where it logged on as a service or batch job
 --   upn VARCHAR: User principal name in those records
 
@@ -34,8 +35,11 @@ WITH local_domains AS (
 keyed AS (
     SELECT u.host_id AS host_id, u.sid AS sid, u.name AS name, u.name_key AS name_key, u.domain AS domain,
         u.domain_key AS domain_key, u.sid_domain AS sid_domain, u.first_time AS first_time, u.last_time AS last_time,
-        u.records AS records, u.service AS service, u.upn AS upn,
-        CASE WHEN l.host_id IS NOT NULL THEN u.host_id END AS local_host_id
+        u.records AS records, u.renamed AS renamed, u.service AS service, u.upn AS upn,
+        CASE WHEN l.host_id IS NOT NULL THEN u.host_id END AS local_host_id,
+        -- SYSTEM under the name of a computer is that computer
+        CASE WHEN u.sid IS NULL OR (u.sid IN ('S-1-5-18', 'S-1-5-19', 'S-1-5-20') AND u.name_key LIKE '%$$')
+            THEN 1 ELSE 0 END AS by_name
     FROM account_uses AS u
     LEFT JOIN local_domains AS l ON l.host_id = u.host_id AND l.sid_domain = u.sid_domain
 ),
@@ -51,17 +55,17 @@ known AS (
     FROM keyed AS k
     JOIN aliases AS a ON a.sid_domain = k.sid_domain
         AND COALESCE(a.local_host_id, 0) = COALESCE(k.local_host_id, 0)
-    WHERE k.sid IS NOT NULL
+    WHERE k.by_name = 0
     GROUP BY k.name_key, a.domain_key
 ),
 named AS (
     SELECT u.host_id AS host_id, u.sid AS sid, u.name AS name, u.name_key AS name_key, u.domain AS domain,
         u.domain_key AS domain_key, COALESCE(u.sid_domain, n.sid_domain) AS sid_domain, u.first_time AS first_time,
-        u.last_time AS last_time, u.records AS records, u.service AS service, u.upn AS upn,
+        u.last_time AS last_time, u.records AS records, u.renamed AS renamed, u.service AS service, u.upn AS upn,
         COALESCE(u.local_host_id, NULLIF(n.local_host_id, 0)) AS local_host_id,
-        COALESCE(u.sid, n.sid) AS account_sid
+        CASE WHEN u.by_name = 1 THEN n.sid ELSE u.sid END AS account_sid
     FROM keyed AS u
-    LEFT JOIN known AS n ON u.sid IS NULL AND n.name_key = u.name_key AND n.domain_key = u.domain_key
+    LEFT JOIN known AS n ON u.by_name = 1 AND n.name_key = u.name_key AND n.domain_key = u.domain_key
         AND n.sid = n.other_sid AND n.local_host_id = n.other_host_id
 )
 SELECT
@@ -71,5 +75,5 @@ SELECT
         ELSE CONCAT(account_sid, '|', CAST(local_host_id AS VARCHAR)) END) AS account_id,
     host_id AS host_id, account_sid AS sid, sid AS sid_written, name AS name, name_key AS name_key, domain AS domain,
     domain_key AS domain_key, sid_domain AS sid_domain, local_host_id AS local_host_id, first_time AS first_time,
-    last_time AS last_time, records AS records, service AS service, upn AS upn
+    last_time AS last_time, records AS records, renamed AS renamed, service AS service, upn AS upn
 FROM named

@@ -36,6 +36,25 @@ clears AS (
     WHERE e.mark = 'clear' AND e.channel = 'Security' AND y.channel IS NULL
     GROUP BY e.host_id, e.seq
 ),
+-- where records are missing from the Security log: the place of the first one after
+gaps AS (
+    SELECT n.host_id AS host_id, x.first_record_id AS seq,
+        MAX(x.last_record_id) OVER (
+            PARTITION BY n.host_id
+            ORDER BY x.first_record_id ASC NULLS LAST, x.last_record_id ASC NULLS LAST, x.source_sha256 ASC NULLS LAST,
+                x.first_time ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
+    FROM extents AS x
+    JOIN host_names AS n ON n.computer_key = LOWER(x.computer)
+    WHERE x.channel = 'Security' AND x.first_record_id IS NOT NULL
+),
+last_gaps AS (
+    SELECT b.host_id AS host_id, b.boot_id AS boot_id, MAX(g.seq) AS seq
+    FROM boots AS b
+    JOIN gaps AS g ON g.host_id = b.host_id AND g.seq > g.reached + 1 AND g.seq > COALESCE(b.security_from, -1)
+        AND g.seq < COALESCE(b.security_until, 4611686018427387904)
+    GROUP BY b.host_id, b.boot_id
+),
 cleared AS (
     SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, MIN(c.seq) AS seq,
         value_at_first(c.uid, c.seq) AS uid
@@ -68,6 +87,8 @@ terminal_ends AS (
         AND t.time >= COALESCE(s.start_time, b.start_time, s.first_time)
         AND (p.terminal_session IS NULL OR t.terminal_session = p.terminal_session)
         AND t.time <= COALESCE(b.last_stop_time, b.end_time_max, t.time)
+        -- the log of terminal sessions names no logon id: who was seen after it was in another session
+        AND micros(s.last_time) - micros(t.time) <= $logoff_cancelled_s * 1000000
     WHERE (s.is_desktop OR COALESCE(s.homeless, FALSE)) AND s.logoff_seq IS NULL AND s.user_logoff_seq IS NULL
     GROUP BY s.host_id, s.boot_id, s.logon_id
 ),
@@ -92,13 +113,16 @@ told AS (
         b.last_stop_time AS last_stop_time, b.last_time AS log_end, b.end_uid AS boot_uid,
         COALESCE(b.security_until, 4611686018427387904) AS boot_until,
         -- a network logon may end long before its host does without a record that says so
-        COALESCE(s.logon_type, CASE WHEN s.is_desktop THEN 2 ELSE 3 END) NOT IN (3, 8) AS stays
+        -- and where records are missing after its last one, any session may have ended there
+        COALESCE(s.logon_type, CASE WHEN s.is_desktop THEN 2 ELSE 3 END) NOT IN (3, 8)
+            AND COALESCE(a.seq, -1) <= GREATEST(s.last_seq, COALESCE(g.last_seq, s.last_seq)) AS stays
     FROM own AS s
     JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
     LEFT JOIN guests AS g ON g.host_id = s.host_id AND g.boot_id = s.boot_id AND g.logon_id = s.logon_id
     LEFT JOIN seats AS p ON p.host_id = s.host_id AND p.boot_id = s.boot_id AND p.logon_id = s.logon_id
     LEFT JOIN terminal_ends AS t ON t.host_id = s.host_id AND t.boot_id = s.boot_id AND t.logon_id = s.logon_id
     LEFT JOIN cleared AS c ON c.host_id = s.host_id AND c.boot_id = s.boot_id AND c.logon_id = s.logon_id
+    LEFT JOIN last_gaps AS a ON a.host_id = s.host_id AND a.boot_id = s.boot_id
 ),
 reasons AS (
     SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id,

@@ -1,5 +1,5 @@
 -- One row for each session, in numbers and times: all but what its records say in words, and its presence.
--- Reads: session_ends, spans, clock_steps.
+-- Reads: session_ends, spans, clock_steps, logged.
 -- told_uid is the record that says most of it in words, other_uid that of the other half of a split logon.
 
 WITH stepped AS (
@@ -44,7 +44,8 @@ SELECT
         THEN GREATEST(micros(o.at_most_until) - micros(COALESCE(e.start_time, e.boot_start)) - o.step_us, 0) / 1000000.0
         END AS duration_max_s,
     o.step_us / 1000000.0 AS clock_step_s, e.returns AS returns,
-    CASE WHEN e.admin_uid IS NOT NULL THEN TRUE WHEN e.start_time IS NOT NULL THEN FALSE END AS admin,
+    CASE WHEN e.admin_uid IS NOT NULL THEN TRUE
+        WHEN e.start_time IS NOT NULL AND d.host_id IS NOT NULL THEN FALSE END AS admin,
     s.elevated AS elevated, e.winrm AS winrm, e.shares AS shares, e.terminal_session AS terminal_session,
     e.is_desktop AS is_desktop, s.first_time AS first_time, e.last_time AS last_time, s.start_seq AS start_seq,
     e.end_seq AS end_seq, s.start_uid AS start_uid, s.first_uid AS first_uid, e.last_uid AS last_uid,
@@ -53,3 +54,4 @@ SELECT
 FROM session_ends AS e
 JOIN bounds AS o ON o.host_id = e.host_id AND o.boot_id = e.boot_id AND o.logon_id = e.logon_id
 JOIN spans AS s ON s.host_id = e.host_id AND s.boot_id = e.boot_id AND s.logon_id = e.logon_id
+LEFT JOIN (SELECT DISTINCT host_id AS host_id FROM logged WHERE mark = 'admin') AS d ON d.host_id = e.host_id

@@ -2,7 +2,7 @@
 -- (UAC) logon told as one, unlocks and reconnects folded into the session they came back to. Reserved logon ids (SYSTEM,
 -- LOCAL SERVICE ...) are no sessions.
 -- Times are as the host logged them: where its clock was set, an end may lie before its start; clock_step_s tells.
--- Reads: sessions_told, presence, desk_times, logon_types.
+-- Reads: sessions_told, presence, desk_times, terminals, logon_types.
 -- NULL: what the logs do not tell. No end time is invented: see end_certainty.
 --
 -- Columns:
@@ -36,8 +36,8 @@
 --   active_s DOUBLE: Seconds at the desktop, unlocked and connected; NULL where locks are not audited
 --   locked_s DOUBLE: Seconds locked; NULL where locks are not audited
 --   disconnected_s DOUBLE: Seconds disconnected; NULL where no log tells of connections
---   reconnects BIGINT: How often it was connected to again
---   admin BOOLEAN: It was given privileges of an administrator (4672)
+--   reconnects BIGINT: How often it was connected to again; NULL where no log tells of connections
+--   admin BOOLEAN: It was given privileges of an administrator (4672); NULL where its host logs none
 --   elevated BOOLEAN: ElevatedToken of its logon; says nothing about administrators on network logons
 --   auth_package VARCHAR: Authentication package
 --   lm_package VARCHAR: NTLM flavour
@@ -58,8 +58,15 @@
 
 WITH audited AS (
     SELECT host_id AS host_id, MAX(CASE WHEN mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS locks,
-        MAX(CASE WHEN mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connections
+        -- locks and connections are of one subcategory: who logs the ones logs the others
+        MAX(CASE WHEN mark IN ('lock', 'unlock', 'reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connections
     FROM desk_times
+    GROUP BY host_id
+),
+watched AS (
+    SELECT host_id AS host_id, MIN(time) AS first_time
+    FROM terminals
+    WHERE terminal_session IS NOT NULL
     GROUP BY host_id
 ),
 -- coming back is told by a record, or by the logon that was folded, or by both
@@ -84,6 +91,13 @@ totals AS (
         MAX(CASE WHEN state IS NULL OR length_us IS NULL THEN 1 ELSE 0 END) AS open
     FROM lengths
     GROUP BY session_id
+),
+told AS (
+    SELECT s.*, COALESCE(s.is_desktop AND (a.connections = 1
+        OR micros(w.first_time) - micros(s.start_time) <= $reentry_s * 1000000), FALSE) AS connections_known
+    FROM sessions_told AS s
+    LEFT JOIN audited AS a ON a.host_id = s.host_id
+    LEFT JOIN watched AS w ON w.host_id = s.host_id
 )
 SELECT
     s.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.boot_id AS boot_id, s.logon_id AS logon_id,
@@ -96,14 +110,15 @@ SELECT
     s.clock_step_s AS clock_step_s,
     CASE WHEN a.locks = 1 AND t.open = 0 THEN t.active_s END AS active_s,
     CASE WHEN a.locks = 1 AND t.open = 0 THEN t.locked_s END AS locked_s,
-    CASE WHEN a.connections = 1 AND t.open = 0 THEN t.disconnected_s END AS disconnected_s,
-    GREATEST(s.returns, COALESCE(r.reconnects, 0)) AS reconnects, s.admin AS admin, s.elevated AS elevated, s.auth_package AS auth_package,
+    CASE WHEN s.connections_known AND t.open = 0 THEN t.disconnected_s END AS disconnected_s,
+    CASE WHEN s.connections_known THEN GREATEST(s.returns, COALESCE(r.reconnects, 0)) ELSE NULLIF(s.returns, 0) END
+        AS reconnects, s.admin AS admin, s.elevated AS elevated, s.auth_package AS auth_package,
     s.lm_package AS lm_package, s.key_length AS key_length, s.logon_process AS logon_process,
     s.process_name AS process_name, s.source_address AS source_address, s.source_port AS source_port,
     s.workstation AS workstation, s.logon_guid AS logon_guid, s.opened_by AS opened_by,
     s.terminal_session AS terminal_session, s.first_time AS first_time, s.last_time AS last_time,
     s.start_uid AS start_uid, s.end_uid AS end_uid
-FROM sessions_told AS s
+FROM told AS s
 LEFT JOIN totals AS t ON t.session_id = s.session_id
 LEFT JOIN returns AS r ON r.host_id = s.host_id AND r.boot_id = s.boot_id AND r.logon_id = s.logon_id
 LEFT JOIN audited AS a ON a.host_id = s.host_id

@@ -1,10 +1,10 @@
 -- View: one row for each session with all but its presence.
--- Reads: session_facts, logged, accounts, account_names.
+-- Reads: session_facts, logged, accounts, account_names, account_lookup.
 -- What a record says is of whoever logged on; where the start of a session is not in the logs, of whoever did something.
 
 SELECT
     s.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.boot_id AS boot_id, s.logon_id AS logon_id,
-    s.linked_logon_id AS linked_logon_id, n.account_id AS account_id,
+    s.linked_logon_id AS linked_logon_id, COALESCE(n.account_id, l.account_id) AS account_id,
     COALESCE(a.account, CASE WHEN s.domain IS NULL THEN s.name ELSE CONCAT(s.domain, '\', s.name) END) AS account,
     s.domain AS domain, s.name AS name, COALESCE(s.sid, a.sid) AS sid, a.kind AS kind, s.logon_type AS logon_type,
     s.start_time AS start_time, s.start_certainty AS start_certainty, s.end_time AS end_time,
@@ -70,4 +70,5 @@ LEFT JOIN (
 ) AS o ON o.uid = s.other_uid
 LEFT JOIN account_names AS n ON n.host_id = s.host_id AND n.name_key = s.name_key
     AND COALESCE(n.domain_key, '') = COALESCE(s.domain_key, '') AND COALESCE(n.sid_written, '') = COALESCE(s.sid, '')
-LEFT JOIN accounts AS a ON a.account_id = n.account_id
+LEFT JOIN account_lookup AS l ON s.sid IS NULL AND l.name_key = s.name_key AND l.domain_key = COALESCE(s.domain_key, '')
+LEFT JOIN accounts AS a ON a.account_id = COALESCE(n.account_id, l.account_id)

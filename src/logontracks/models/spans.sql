@@ -20,6 +20,9 @@ WITH halves AS (
         MIN(u.first_user_logoff_seq) AS first_user_logoff_seq,
         value_at_first(u.first_user_logoff_uid, u.first_user_logoff_seq) AS first_user_logoff_uid,
         value_at_first(u.first_user_logoff_time, u.first_user_logoff_seq) AS first_user_logoff_time,
+        -- of the half that no logoff was written of
+        MAX(CASE WHEN u.logoff_seq IS NULL THEN u.last_seq END) AS open_seq,
+        value_at_last(u.last_time, CASE WHEN u.logoff_seq IS NULL THEN u.last_seq END) AS open_time,
         MAX(u.desk_seq) AS desk_seq, value_at_last(u.desk_time, u.desk_seq) AS desk_time, MAX(u.desk) AS desk,
         MIN(u.admin_uid) AS admin_uid, CAST(SUM(u.shares) AS BIGINT) AS shares, MAX(u.winrm) AS winrm, MAX(u.logoff_type) AS logoff_type
     FROM session_ids AS i
@@ -30,7 +33,11 @@ WITH halves AS (
 asked AS (
     SELECT h.host_id AS host_id, h.boot_id AS boot_id, h.logon_id AS logon_id, h.linked_logon_id AS linked_logon_id,
         h.first_seq AS first_seq, h.first_uid AS first_uid, h.first_time AS first_time, h.last_seq AS last_seq,
-        h.last_uid AS last_uid, h.last_time AS last_time, h.start_seq AS start_seq, h.logoff_seq AS logoff_seq,
+        h.last_uid AS last_uid, h.last_time AS last_time, h.start_seq AS start_seq,
+        -- one half may go long before the other
+        CASE WHEN h.open_seq > h.logoff_seq
+            AND micros(h.open_time) - micros(h.logoff_time) > $logoff_cancelled_s * 1000000
+            THEN NULL ELSE h.logoff_seq END AS logoff_seq,
         h.logoff_uid AS logoff_uid, h.logoff_time AS logoff_time, h.user_logoff_seq AS user_logoff_seq,
         h.user_logoff_uid AS user_logoff_uid, h.user_logoff_time AS user_logoff_time,
         h.first_user_logoff_seq AS first_user_logoff_seq, h.first_user_logoff_uid AS first_user_logoff_uid,

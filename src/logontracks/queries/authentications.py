@@ -213,9 +213,11 @@ def _common(
         for user in wanted.users:
             accounts, told = accounts_of(connection, (user,))
             found += accounts
-            name = user.lower().rpartition("\\")[2].partition("@")[0]
+            domain, separator, name = user.lower().rpartition("\\")
             if not user.lower().startswith("s-1-"):
-                typed.append(f"({table}.account_id IS NULL AND {like(f'LOWER({table}.name)', name)})")
+                fits = like(f"LOWER({table}.name)", name if separator else name.partition("@")[0])
+                fits += f" AND {like(f'LOWER({table}.domain)', domain)}" if separator else ""
+                typed.append(f"({table}.account_id IS NULL AND {fits})")
             notes += told if accounts else ()
         parts.append("(" + " OR ".join([among(f"{table}.account_id", found), *typed]) + ")")
     if since is not None:

@@ -96,7 +96,7 @@ def _sessions(
         if count:
             told = f"{many(count, 'session')} of computers, services and window managers left out: --all shows all."
             notes = (*notes, told)
-    folds = "FALSE" if everything or wanted.types else _FOLDED
+    folds = "FALSE" if everything or wanted.types else NETWORK
     connection.execute(
         f"CREATE TEMP VIEW chosen AS SELECT s.*, {folds} AS folds FROM sessions AS s WHERE {where} AND {shown}"
     )
@@ -115,7 +115,8 @@ def _sessions(
     return answer(connection, query, total).told(*notes)
 
 
-_FOLDED = "s.logon_type IN (3, 8) AND s.opened_by IN ('network', 'network_share', 'access_check', 'application')"
+NETWORK = """(COALESCE(s.logon_type, 0) IN (3, 8)
+    AND COALESCE(s.opened_by, '') IN ('network', 'network_share', 'access_check', 'application'))"""
 
 LASTED = """CASE
     WHEN s.duration_s IS NOT NULL THEN spelled(s.duration_s)
@@ -229,14 +230,28 @@ def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: b
     return found.told(*notes)
 
 
-def at_the_end(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
-    """Sessions that were open when the logs of their host end, with that moment, the last used first."""
+def at_the_end(
+    case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: bool = False, everything: bool = False
+) -> Answer:
+    """Sessions that were open when the logs of their host end, with that moment, the last used first.
+
+    `for_people` without network logons, of most of which no record tells the end, unless `everything`.
+    """
 
     def asked(connection: Connection) -> Answer:
         where, notes = _where(connection, wanted)
         where += " AND s.end_reason = 'still_open'"
-        if for_people and not wanted.users:
-            where += " AND COALESCE(s.kind, 'person') = 'person'"
+        if for_people and not everything:
+            if not wanted.users:
+                where += " AND COALESCE(s.kind, 'person') = 'person'"
+            trailing = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND {_TRAILS}"
+            count = interruptible(connection, lambda: connection.execute(trailing).fetchall()[0][0])
+            where += f" AND NOT {_TRAILS}"
+            if count:
+                notes = (
+                    *notes,
+                    f"{many(count, 'network logon')} without a record of the end left out: --all shows all.",
+                )
         told = (
             f"""short(s.host) AS host, h.last_seen AS log_ends, s.account, {_BY} AS opened_by,
                 COALESCE(s.source_address, s.workstation) AS source, s.start_time, {LASTED} AS lasted,

@@ -115,8 +115,10 @@ def _account_fits(name: str) -> str:
     if not separator:
         return f"({like('n.name_key', name)} OR {like('LOWER(n.upn)', name)})"
     of_domain = f"""EXISTS (SELECT 1 FROM account_names AS m WHERE {like("m.domain_key", domain)}
-        AND (m.account_id = n.account_id OR (m.sid_domain = n.sid_domain
-            AND m.local_host_id IS NOT DISTINCT FROM n.local_host_id)))"""
+        AND (m.account_id = n.account_id
+            OR (m.sid_domain = n.sid_domain AND m.local_host_id IS NOT DISTINCT FROM n.local_host_id)
+            OR EXISTS (SELECT 1 FROM account_names AS k WHERE k.sid_domain = m.sid_domain
+                AND k.local_host_id IS NULL AND m.local_host_id IS NULL AND k.domain_key = n.domain_key)))"""
     both = f"({like('n.name_key', account)} AND {of_domain})"
     return f"({both} OR {like('LOWER(n.upn)', name)})" if "@" in name else both
 

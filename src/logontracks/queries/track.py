@@ -11,7 +11,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.errors import QueryError
 from logontracks.queries.answer import Answer, answer
-from logontracks.queries.sessions import ENDED, LASTED
+from logontracks.queries.sessions import ENDED, LASTED, NETWORK
 from logontracks.queries.tables import accounts_of, among, many, with_tables
 
 MOST_ACCOUNTS = 50
@@ -86,7 +86,7 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
                 WHEN s.reconnects = 1 THEN 'reconnected once' END) AS detail,
         {ENDED} AS result, told_id(s.session_id) AS id
     FROM sessions AS s
-    WHERE {mine.replace("account_id", "s.account_id")} AND NOT ({_NETWORK})
+    WHERE {mine.replace("account_id", "s.account_id")} AND NOT ({NETWORK})
     UNION ALL
     SELECT 2, MAX(account), MIN(t), MAX(end_time) FILTER (sure), 'network logon', COUNT(*), MAX(host), source,
         concat_ws(', ', CASE WHEN BOOL_OR(admin) THEN 'admin' END, string_agg(DISTINCT kind, ', ' ORDER BY kind)), NULL,
@@ -96,7 +96,7 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
             s.host, s.host_id, {_CLIENT} AS source,
             s.admin, told_id(s.session_id) AS id,
             CASE WHEN s.opened_by = 'network' THEN s.auth_package ELSE words(s.opened_by) END AS kind, s.account_id
-        FROM sessions AS s WHERE {mine.replace("account_id", "s.account_id")} AND {_NETWORK})
+        FROM sessions AS s WHERE {mine.replace("account_id", "s.account_id")} AND {NETWORK})
     WHERE {within}
     GROUP BY account_id, host_id, source, {day}
     UNION ALL
@@ -140,7 +140,6 @@ def _between(first: str, last: str, since: datetime | None, until: datetime | No
     return " AND ".join(parts)
 
 
-_NETWORK = "s.logon_type IN (3, 8) AND s.opened_by IN ('network', 'network_share', 'access_check', 'application')"
 _CLIENT = (
     "CASE WHEN s.source_address IN ('127.0.0.1', '::1') THEN NULL ELSE COALESCE(s.source_address, s.workstation) END"
 )
@@ -158,7 +157,7 @@ def _header(connection: Connection, account: int, tz: ZoneInfo) -> dict[str, Any
         SELECT COUNT(*) AS sessions, COUNT(DISTINCT host_id) AS hosts,
             COUNT(*) FILTER (opened_by = 'desktop') AS desktops,
             COUNT(*) FILTER (opened_by = 'remote_desktop') AS remote_desktops,
-            COUNT(*) FILTER ({_NETWORK}) AS network_logons,
+            COUNT(*) FILTER ({NETWORK}) AS network_logons,
             COUNT(*) FILTER (end_reason = 'still_open') AS open_sessions, COUNT(*) FILTER (admin) AS admin_sessions
         FROM sessions AS s WHERE account_id = {account}""")
     header |= dict(zip([column[0] for column in counts.description or ()], counts.fetchall()[0], strict=True))

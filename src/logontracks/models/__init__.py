@@ -46,12 +46,23 @@ MODELS = (
     "folds",
     "session_ends",
     "session_facts",
+    "session_by_id",
     "sessions_told",
     "desk_times",
     "presence",
     "sessions",
     "controllers",
     "authentications",
+    "host_lookup",
+    "sightings",
+    "addresses",
+    "session_sources",
+    "skews",
+    "links",
+    "explicit_uses",
+    "hop_sources",
+    "hops",
+    "tracks",
     "attempts",
     "told_attempts",
     "failed_attempts",
@@ -130,6 +141,11 @@ def parameters() -> Mapping[str, str]:
             for row in options
         ),
         **{row["name"]: row["value"] for row in catalogue.table("parameters")},
+        **{  # seconds in microseconds, which are too many for a small integer
+            f"{row['name'][:-2]}_us": str(int(float(row["value"]) * 1_000_000))
+            for row in catalogue.table("parameters")
+            if row["name"].endswith("_s")
+        },
     }
 
 

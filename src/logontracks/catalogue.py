@@ -187,7 +187,9 @@ def _meanings(name: str) -> Mapping[str | int, str]:
 
 
 def _code_tables() -> frozenset[str]:
-    return frozenset(name for name in _names() if "meaning" in table(name)[0])
+    """Tables with a column "meaning", but for those that tell of positions in a record or of patterns of names."""
+    names = (name for name in _names() if "meaning" in table(name)[0])
+    return frozenset(name for name in names if next(iter(table(name)[0])) not in {"pattern", "position", "provider"})
 
 
 def _spelling(value: str | int) -> str | int:

@@ -49,6 +49,7 @@ def command(
     for line in done.lines():
         say(line)
     if done.problems:
-        say(f"         {done.problems:,} problems: see `logontracks problems --case {case}`")
+        told = f"{done.problems:,} problem{'' if done.problems == 1 else 's'}"
+        say(f"         {told}: see `logontracks problems --case {case}`")
     sys.stderr.flush()
     return DAMAGED if done.problems else 0

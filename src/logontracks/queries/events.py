@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from logontracks import catalogue
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.forms import address
-from logontracks.queries.answer import Answer, answer, like
+from logontracks.queries.answer import Answer, answer, like, moment, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,7 @@ def _events(connection: Connection, wanted: EventFilter, limit: int, *, for_peop
     if any("\\" in user or "@" in user for user in wanted.users):
         interruptible(connection, lambda: connection.execute(_DOMAINS))
     where = _where(wanted)
-    count = f"SELECT COUNT(*) FROM events WHERE {where}"
-    total = interruptible(connection, lambda: connection.execute(count).fetchall()[0][0])
+    total = number(connection, f"SELECT COUNT(*) FROM events WHERE {where}")
     limited = f"LIMIT {limit}" if limit else ""
     order = "ORDER BY time, computer_key, channel, record_id, uid, source_sha256, position"
     if for_people:
@@ -122,9 +121,9 @@ def _where(wanted: EventFilter) -> str:
     """SQL for the filter. Every foreign text becomes a literal."""
     parts = ["TRUE"]
     if wanted.since is not None:
-        parts.append(f"time >= TIMESTAMP {literal(wanted.since.isoformat(' '))}")
+        parts.append(f"time >= {moment(wanted.since)}")
     if wanted.until is not None:
-        parts.append(f"time < TIMESTAMP {literal(wanted.until.isoformat(' '))}")
+        parts.append(f"time < {moment(wanted.until)}")
     if wanted.event_ids:
         parts.append(f"event_id IN ({', '.join(map(str, wanted.event_ids))})")
     if wanted.logon_ids:

@@ -12,7 +12,7 @@ from logontracks.build import is_current
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.errors import CaseError, QueryError
-from logontracks.queries.answer import like
+from logontracks.queries.answer import Answer, like
 
 _T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -79,6 +79,12 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
     tables = case.manifest.tables
     older = "the events of the case" if tables and tables.of != case.manifest.state else "this version of logontracks"
     return found, (f"The tables are older than {older}: run `logontracks build --case {case.folder}`.",)
+
+
+def answered(case: Case, asked: Callable[[Connection], Answer]) -> Answer:
+    """The answer to a question to the tables, with what the user should know of them. Raises CaseError as above."""
+    found, notes = with_tables(case, asked)
+    return found.told(*notes)
 
 
 def accounts_of(connection: Connection, users: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:

@@ -8,9 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.errors import QueryError
-from logontracks.queries.answer import Answer, answer
+from logontracks.queries.answer import Answer, listed, moment
+from logontracks.queries.authentications import FAILED_FROM
 from logontracks.queries.sessions import ENDED, LASTED, NETWORK
 from logontracks.queries.tables import accounts_of, among, many, with_tables
 
@@ -56,11 +57,8 @@ def track(
         if for_people and len(accounts) > 1:
             columns = columns.replace("what,", "account, what,", 1)
         connection.execute(f"CREATE TEMP TABLE story AS {story}")
-        rows = f"FROM story WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-        limited = f"LIMIT {limit}" if limit else ""
-        query = f"SELECT {columns} {rows} ORDER BY start_time, rank, what, host, id {limited}"
-        return Track(headers, answer(connection, query, total).told(*notes))
+        order = "start_time, rank, what, host, id"
+        return Track(headers, listed(connection, columns, f"FROM story WHERE {where}", order, limit).told(*notes))
 
     found, notes = with_tables(case, asked)
     return Track(found.accounts, found.story.told(*notes))
@@ -108,8 +106,7 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
     UNION ALL
     SELECT 0, f.account, f.first_time, NULLIF(f.last_time, f.first_time), 'failed logon', NULLIF(f.attempts, 1),
         COALESCE(f.target_host, f.controller),
-        CASE WHEN f.source_address IN ('127.0.0.1', '::1') THEN NULL
-            ELSE COALESCE(f.source_address, f.workstation) END,
+        NULLIF({FAILED_FROM}, 'the host itself'),
         concat_ws(', ', y.symbol, f.codes),
         f.reason || CASE WHEN f.noise IS NULL THEN '' ELSE ' (' || f.noise || ')' END,
         told_failure(f.failure_id)
@@ -134,9 +131,9 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
 def _between(first: str, last: str, since: datetime | None, until: datetime | None) -> str:
     parts = ["TRUE"]
     if since is not None:
-        parts.append(f"{last} >= {_moment(since)}")
+        parts.append(f"{last} >= {moment(since)}")
     if until is not None:
-        parts.append(f"{first} < {_moment(until)}")
+        parts.append(f"{first} < {moment(until)}")
     return " AND ".join(parts)
 
 
@@ -180,16 +177,20 @@ def _header(connection: Connection, account: int, tz: ZoneInfo) -> dict[str, Any
 
 
 def _usual_hours(connection: Connection, account: int, tz: ZoneInfo) -> str | None:
-    """Between which hours, in the zone, most desktop and remote desktop sessions start: 07 to 10. NULL for under 3."""
+    """Between which hours, in the zone, most desktop and remote desktop sessions start: 07 to 10.
+
+    None for under 3 of them, and where they start at any hour.
+    """
     starts = connection.execute(f"""
         SELECT epoch_us(start_time) FROM sessions WHERE account_id = {account} AND start_time IS NOT NULL
             AND opened_by IN ('desktop', 'remote_desktop') ORDER BY start_time DESC LIMIT 10000""").fetchall()
     if len(starts) < 3:
         return None
     hours = sorted(datetime.fromtimestamp(start / 1e6, tz).hour for (start,) in starts)
-    left_out = max(len(hours) // 10, len(hours) > 4)  # at either end: those that are not usual
-    early, late = hours[left_out], hours[-1 - left_out]
-    return f"{early:02}:00 to {late:02}:59"
+    usual = len(hours) - 2 * max(len(hours) // 10, len(hours) > 4)  # the others are not usual
+    clock = [*hours, *(hour + 24 for hour in hours)]  # a night shift goes on after midnight
+    span, early = min((clock[at + usual - 1] - hour, hour) for at, hour in enumerate(hours))
+    return f"{early:02}:00 to {(early + span) % 24:02}:59" if span < 12 else None
 
 
 def _limits(connection: Connection, account: int, header: dict[str, Any]) -> list[str]:
@@ -222,7 +223,3 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
     if header["kerberos"] and not refused:
         said.append("No controller logged one failed Kerberos authentication: failures may not be audited there.")
     return said
-
-
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMP {literal(moment.isoformat(' '))}"

@@ -157,6 +157,29 @@ def said(ctx: click.Context, parameter: click.Parameter, value: T) -> T:  # noqa
     return value
 
 
+def path_options(command: Callable[..., R]) -> Callable[..., R]:
+    """What hops and tracks are chosen by."""
+    return _add(
+        command,
+        texts("user", "NAME", "Account on the way: name, DOMAIN\\name, name@domain or SID; * fits anything."),
+        click.option(
+            "--from", "sources", metavar="HOST", multiple=True, callback=said, help="Machine it began at; * fits anything."
+        ),
+        click.option(
+            "--to", "targets", metavar="HOST", multiple=True, callback=said, help="Host it ended at; * fits anything."
+        ),
+        click.option("--switches", is_flag=True, help="Only where the account changed."),
+        click.option(
+            "--min-certainty",
+            "certainty",
+            type=click.FloatRange(0, 1),
+            default=0.0,
+            metavar="SHARE",
+            help="Only what is at least so sure, 0 to 1.",
+        ),
+    )
+
+
 def _add(command: Callable[..., R], *options: Callable[[Callable[..., R]], Callable[..., R]]) -> Callable[..., R]:
     """Options in the order that --help shall show."""
     for option in reversed(options):

@@ -5,8 +5,8 @@
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
 -- session has no address), desk_ticket (a logon at a desktop and the ticket from the address of its host: R09),
 -- workstation (NTLM: account and name of the client within seconds: R15), service_account (a ticket for an account that
--- services run as, whose host it does not tell, from the same address within seconds), ticket_reuse (an older ticket that
--- was still valid). Sessions of computers and of Windows itself are left out.
+-- services run as, whose host it does not tell, from the same address within seconds), ticket_reuse and
+-- service_account_reuse (an older ticket that was still valid). Sessions of computers and of Windows itself are left out.
 --
 -- Columns:
 --   link_id BIGINT: Identity
@@ -131,11 +131,12 @@ timed AS (
 judged AS (
     SELECT session_id AS session_id, authentication_id AS authentication_id, apart_us AS apart_us,
         client_address AS client_address,
-        CASE WHEN rule = 'service_ticket' AND apart_us > $fresh_ticket_us THEN 'ticket_reuse' ELSE rule END AS rule
+        CASE WHEN apart_us <= $fresh_ticket_us THEN rule WHEN rule = 'service_ticket' THEN 'ticket_reuse'
+            WHEN rule = 'service_account' THEN 'service_account_reuse' ELSE rule END AS rule
     FROM timed
     WHERE rule IN ('logon_guid', 'desk_ticket')
-        OR (rule = 'service_ticket' AND apart_us <= $ticket_life_us)
-        OR (rule IN ('service_ticket_no_address', 'service_account') AND apart_us <= $fresh_ticket_us)
+        OR (rule IN ('service_ticket', 'service_account') AND apart_us <= $ticket_life_us)
+        OR (rule = 'service_ticket_no_address' AND apart_us <= $fresh_ticket_us)
         OR apart_us <= $validation_us
 ),
 weighed AS (
@@ -143,7 +144,8 @@ weighed AS (
         client_address AS client_address,
         CASE rule WHEN 'logon_guid' THEN 0.99 WHEN 'server_audit' THEN 0.95 WHEN 'local_validation' THEN 0.95
             WHEN 'service_ticket' THEN 0.9 WHEN 'service_ticket_no_address' THEN 0.8 WHEN 'desk_ticket' THEN 0.8
-            WHEN 'workstation' THEN 0.7 WHEN 'service_account' THEN 0.7 ELSE 0.6 END AS certainty,
+            WHEN 'workstation' THEN 0.7 WHEN 'service_account' THEN 0.7 WHEN 'ticket_reuse' THEN 0.6
+            ELSE 0.5 END AS certainty,
         ROW_NUMBER() OVER (PARTITION BY session_id, rule ORDER BY ABS(apart_us) ASC NULLS LAST,
             authentication_id ASC NULLS LAST) AS place
     FROM judged

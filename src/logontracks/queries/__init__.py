@@ -6,6 +6,7 @@ from logontracks.queries.coverage import blind_spots, coverage, logs, policy
 from logontracks.queries.events import EventFilter, events
 from logontracks.queries.info import Info, info, problems
 from logontracks.queries.lists import accounts, boots, evidence, hosts
+from logontracks.queries.paths import PathFilter, addresses, hops, links, tracks
 from logontracks.queries.sessions import REASONS, SessionFilter, at_the_end, presence, sessions, who_was_on
 from logontracks.queries.sql import sql
 from logontracks.queries.track import Track, track
@@ -17,9 +18,11 @@ __all__ = [
     "EventFilter",
     "FailureFilter",
     "Info",
+    "PathFilter",
     "SessionFilter",
     "Track",
     "accounts",
+    "addresses",
     "at_the_end",
     "authentications",
     "blind_spots",
@@ -28,8 +31,10 @@ __all__ = [
     "events",
     "evidence",
     "failures",
+    "hops",
     "hosts",
     "info",
+    "links",
     "logs",
     "policy",
     "presence",
@@ -37,5 +42,6 @@ __all__ = [
     "sessions",
     "sql",
     "track",
+    "tracks",
     "who_was_on",
 ]

@@ -26,6 +26,7 @@ FUNCTIONS = (
     # ids as people type them: 13 letters of base 32 behind a letter for the table
     f"told_id(id) AS 's-' || {_LETTERS}",
     f"told_failure(id) AS 'f-' || {_LETTERS}",
+    f"told(letter, id) AS letter || '-' || {_LETTERS}",
     # 3d 04h, 2h 05m, 7m 12s, 0.4s
     """spelled(s) AS CASE
         WHEN s IS NULL THEN NULL

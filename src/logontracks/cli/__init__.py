@@ -26,6 +26,7 @@ COMMANDS = (
     "links",
     "boots",
     "evidence",
+    "explain",
     "coverage",
     "events",
     "problems",

@@ -56,12 +56,21 @@ def work(connection: Connection) -> pa.Table:
 
 _BEST = """
 CREATE TABLE best AS
-SELECT to_session_id AS session_id, from_session_id AS from_session_id, from_host AS from_host, to_host AS to_host,
+SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id, h.from_host AS from_host, to_host AS to_host,
     to_account AS to_account, means AS means, certainty AS certainty,
     CASE WHEN credential = 'switch' THEN 1 ELSE 0 END AS switched,
     CASE WHEN credential = 'switch' AND candidates > 1 THEN 1 ELSE 0 END AS unclear
-FROM hops
-WHERE place = 1"""
+FROM hops AS h
+-- a desktop over the network begins with a network logon, which is no way of its own (R21)
+LEFT JOIN (
+    SELECT DISTINCT n.hop_id AS hop_id
+    FROM hops AS n
+    JOIN hops AS d ON d.to_host_id = n.to_host_id AND d.to_account = n.to_account AND d.place = 1
+        AND d.means = 'remote_desktop' AND d.time BETWEEN n.time AND n.time + INTERVAL '15' SECOND
+        AND COALESCE(d.from_session_id, 0) = COALESCE(n.from_session_id, 0)
+    WHERE n.place = 1 AND n.means = 'network'
+) AS x ON x.hop_id = h.hop_id
+WHERE place = 1 AND x.hop_id IS NULL"""
 
 _FIRST = """
 CREATE TABLE walked AS

@@ -4,6 +4,7 @@ from logontracks.queries.answer import Answer
 from logontracks.queries.authentications import AuthenticationFilter, FailureFilter, authentications, failures
 from logontracks.queries.coverage import blind_spots, coverage, logs, policy
 from logontracks.queries.events import EventFilter, events
+from logontracks.queries.explain import Explanation, explain
 from logontracks.queries.info import Info, info, problems
 from logontracks.queries.lists import accounts, boots, evidence, hosts
 from logontracks.queries.paths import PathFilter, addresses, hops, links, tracks
@@ -16,6 +17,7 @@ __all__ = [
     "Answer",
     "AuthenticationFilter",
     "EventFilter",
+    "Explanation",
     "FailureFilter",
     "Info",
     "PathFilter",
@@ -30,6 +32,7 @@ __all__ = [
     "coverage",
     "events",
     "evidence",
+    "explain",
     "failures",
     "hops",
     "hosts",

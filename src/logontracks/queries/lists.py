@@ -104,7 +104,7 @@ def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) 
     """
 
     def asked(connection: Connection) -> Answer:
-        wanted = row_of(connection, row)
+        _, wanted = row_of(connection, row)
         connection.execute(f"""
             CREATE TEMP TABLE roles AS
             SELECT uid AS role_uid, string_agg(role, ', ' ORDER BY role) AS role

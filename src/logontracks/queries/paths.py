@@ -17,8 +17,8 @@ from logontracks.queries.tables import accounts_of, among, answered, hosts_of, m
 class PathFilter:
     """Which hops or tracks are wanted; every part that is given must fit. Times are naive UTC.
 
-    `users` fit any account on the way, `sources` and `targets` are names of machines it began and ended at, also of
-    such without logs.
+    `users` fit any account on the way, `sources` and `targets` are names of machines it came from and went to, of a
+    track any on its way, also of such without logs.
     """
 
     users: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ def hops(
     )
 
     def asked(connection: Connection) -> Answer:
-        parts, notes = _machines(connection, wanted, "h.from_host", "h.to_host")
+        parts, notes = _machines(connection, wanted, "[h.from_host]", "[h.to_host]")
         if wanted.users:
             found, told = accounts_of(connection, wanted.users)
             notes += told
@@ -73,6 +73,8 @@ def hops(
     return answered(case, asked)
 
 
+_HOSTS = "string_split(t.hosts, ' > ')"
+
 _WAY = """array_to_string(list_transform(list_zip(string_split(t.hosts, ' > '), string_split(t.accounts, ' > ')),
     lambda x: short(x[1]) || CASE WHEN x[2] IN ('?', '') THEN '' ELSE ' (' || regexp_replace(x[2], '^.*\\\\', '') || ')' END),
     ' > ')"""
@@ -96,7 +98,7 @@ def tracks(
     )
 
     def asked(connection: Connection) -> Answer:
-        parts, notes = _machines(connection, wanted, "t.from_host", "t.to_host")
+        parts, notes = _machines(connection, wanted, f"{_HOSTS}[:-2]", f"{_HOSTS}[2:]")
         if wanted.users:
             found, told = accounts_of(connection, wanted.users)
             notes += told
@@ -127,23 +129,22 @@ def tracks(
 def _machines(
     connection: Connection, wanted: PathFilter, from_host: str, to_host: str
 ) -> tuple[list[str], tuple[str, ...]]:
-    """Conditions on the machines at both ends, by any name of a host of the case, or as told of another."""
+    """Conditions on the machines at both ends, by any name of a host of the case, or as told of another. `from_host` and
+    `to_host` are SQL for a list of names, one of which has to fit."""
     parts = ["TRUE"]
     notes: tuple[str, ...] = ()
-    table = from_host.partition(".")[0]
     for names, column in ((wanted.sources, from_host), (wanted.targets, to_host)):
-        if not names:
-            continue
-        fits = []
+        fits: list[str] = []
         for name in names:
             found, told = hosts_of(connection, (name,))
             rows = connection.execute(f"SELECT DISTINCT host FROM host_names WHERE {among('host_id', found)}").fetchall()
-            fits += [f"{column} = {literal(host)}" for (host,) in rows]
-            fits.append(like(f"LOWER({column})", name.lower()))
-            notes += () if not found else told
-        parts.append("(" + " OR ".join(fits) + ")")
+            fits += [f"x = {literal(host)}" for (host,) in rows]
+            fits.append(like("LOWER(x)", name.lower()))
+            notes += told if found else ()
+        if fits:
+            parts.append(f"len(list_filter({column}, lambda x: {' OR '.join(fits)})) > 0")
     if wanted.certainty:
-        parts.append(f"{table}.certainty >= {float(wanted.certainty)}")
+        parts.append(f"certainty >= {float(wanted.certainty)}")
     return parts, notes
 
 

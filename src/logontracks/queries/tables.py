@@ -16,7 +16,7 @@ from logontracks.queries.answer import Answer, like
 
 _T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID = re.compile(r"[sf]-[0-9a-hjkmnp-tv-z]{1,13}")
+_ID = re.compile(r"[a-z]-[0-9a-hjkmnp-tv-z]{1,13}")
 
 _LETTERS = " || ".join(
     f"substr('{_ALPHABET}', CAST((id >> {shift}) & 31 AS INTEGER) + 1, 1)" for shift in range(60, -1, -5)
@@ -164,29 +164,39 @@ def no_host(notes: tuple[str, ...]) -> QueryError:
     return QueryError(what.removesuffix("."), hint or "list them with `logontracks hosts`")
 
 
-def row_of(connection: Connection, text: str) -> int:
-    """The session or failure that an id means: s- or f- and letters, as many as make it the only one.
+def row_of(
+    connection: Connection, text: str, *, tables: tuple[str, ...] = ("sessions", "failures")
+) -> tuple[str, int]:
+    """The table and row that an id means: the first letter of the table and letters, as many as make it the only one.
 
     Raises QueryError when none fits, or several.
     """
     name = text.lower()
-    if not _ID.fullmatch(name):
-        raise QueryError(
-            f"{text!r} is no id", "ids are in the last column of `logontracks sessions` and `logontracks failures`"
-        )
-    table, told = (
-        ("sessions", "told_id(session_id)") if name.startswith("s") else ("failures", "told_failure(failure_id)")
-    )
+    table = next((table for table in tables if table.startswith(name[:1])), "")
+    if not _ID.fullmatch(name) or not table:
+        lists = " and ".join(f"`logontracks {table}`" for table in tables)
+        raise QueryError(f"{text!r} is no id", f"ids are in the last column of {lists}")
+    key = "address" if table == "addresses" else table[:-1]
+    # ids of one beginning lie side by side, so that no other row has to be spelled
+    told = f"told('{table[0]}', {key}_id)"
+    least, most = (_number(name[2:].ljust(13, letter)) for letter in "0z")
     rows = connection.execute(
-        f"SELECT {table[:-1]}_id, {told} FROM {table} WHERE {told} LIKE {literal(name + '%')} ORDER BY 2 LIMIT 4"
+        f"SELECT {key}_id, {told} FROM {table} WHERE {key}_id BETWEEN {least} AND {most} ORDER BY 2 LIMIT 4"
     ).fetchall()
     if not rows:
-        raise QueryError(f"the case has no {table[:-1]} {text}", f"list them with `logontracks {table}`")
+        raise QueryError(f"the case has no {key} {text}", f"list them with `logontracks {table}`")
     if len(rows) > 1:
         raise QueryError(
             f"{text} fits several {table}", f"give more of it: {', '.join(each for _, each in rows[:3])} ..."
         )
-    return int(rows[0][0])
+    return table, int(rows[0][0])
+
+
+def _number(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number << 5 | _ALPHABET.index(letter)
+    return min(number, (1 << 63) - 1)
 
 
 def among(column: str, ids: list[int]) -> str:

@@ -60,6 +60,7 @@ MODELS = (
     "skews",
     "links",
     "explicit_uses",
+    "seats",
     "hop_sources",
     "hops",
     "tracks",

@@ -1,6 +1,6 @@
 -- One row for each session and each machine that it can have come from, as what told the machine: a record there, the
 -- address of the session, that of its ticket, the name that its client claims.
--- Reads: session_sources, explicit_uses, accounts, account_names, addresses, links, host_lookup, skews.
+-- Reads: session_sources, explicit_uses, account_names, addresses, links, host_lookup, seats, skews.
 -- from_session_id: the session there, where a record names it. NULL: from_host_id of a machine without logs.
 -- A machine that asks itself is no hop.
 
@@ -24,9 +24,11 @@ named AS (
 ),
 away AS (
     SELECT session_id AS session_id, host_id AS host_id, account_id AS account_id, start_time AS start_time,
-        source_address AS source_address, workstation_key AS workstation_key, start_uid AS start_uid
+        source_address AS source_address, workstation_key AS workstation_key, start_uid AS start_uid,
+        opened_by AS opened_by
     FROM own
     WHERE parent_id IS NULL AND logon_type IN (3, 8, 10, 12)
+        AND COALESCE(source_address, '') NOT IN ('::1', '127.0.0.1', 'LOCAL')
 ),
 numbered AS (
     SELECT uid AS uid, from_host_id AS from_host_id, from_host AS from_host, session_id AS session_id,
@@ -71,23 +73,35 @@ JOIN numbered AS n ON n.from_host_id = s.from_host_id AND n.host_id = s.host_id 
     AND n.n = s.before
 WHERE s.start_us - n.us > $explicit_us AND s.start_us - n.us <= $ticket_life_us AND n.session_id <> s.session_id
 UNION ALL
-SELECT s.session_id AS session_id, 'address' AS rule, d.host_id AS from_host_id, d.host AS from_host,
-    CAST(NULL AS BIGINT) AS from_session_id, d.first_uid AS uid, 0.9 AS certainty
+SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_only' ELSE 'address' END AS rule,
+    d.host_id AS from_host_id, COALESCE(d.host, s.source_address) AS from_host, CAST(NULL AS BIGINT) AS from_session_id,
+    COALESCE(d.first_uid, s.start_uid) AS uid, 0.9 AS certainty
 FROM away AS s
-JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
+LEFT JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
     AND NOT d.conflict
-WHERE COALESCE(d.host_id, 0) <> s.host_id
+WHERE s.source_address IS NOT NULL AND COALESCE(d.host_id, 0) <> s.host_id
 UNION ALL
-SELECT s.session_id AS session_id, 'ticket_address' AS rule, d.host_id AS from_host_id, d.host AS from_host,
+SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_only' ELSE 'ticket_address' END AS rule,
+    d.host_id AS from_host_id, COALESCE(d.host, l.client_address) AS from_host,
     CAST(NULL AS BIGINT) AS from_session_id, l.authentication_id AS uid, 0.8 AS certainty
 FROM away AS s
 JOIN links AS l ON l.session_id = s.session_id
-JOIN addresses AS d ON d.address = l.client_address AND s.start_time BETWEEN d.held_from AND d.held_until
+LEFT JOIN addresses AS d ON d.address = l.client_address AND s.start_time BETWEEN d.held_from AND d.held_until
     AND NOT d.conflict
-WHERE s.source_address IS NULL AND COALESCE(d.host_id, 0) <> s.host_id
+WHERE s.source_address IS NULL AND l.client_address NOT IN ('::1', '127.0.0.1') AND COALESCE(d.host_id, 0) <> s.host_id
 UNION ALL
 SELECT s.session_id AS session_id, 'client_name' AS rule, h.host_id AS from_host_id, s.workstation_key AS from_host,
     CAST(NULL AS BIGINT) AS from_session_id, s.start_uid AS uid, 0.6 AS certainty
 FROM away AS s
 LEFT JOIN host_lookup AS h ON h.name_key = s.workstation_key
 WHERE s.workstation_key IS NOT NULL AND COALESCE(h.host_id, 0) <> s.host_id
+UNION ALL
+SELECT s.session_id AS session_id, 'account' AS rule, MIN(p.host_id) AS from_host_id, CAST(NULL AS VARCHAR) AS from_host,
+    CAST(NULL AS BIGINT) AS from_session_id, MIN(s.start_uid) AS uid, 0.55 AS certainty
+FROM away AS s
+LEFT JOIN addresses AS d ON d.address = s.source_address
+JOIN seats AS p ON p.account_id = s.account_id AND p.host_id <> s.host_id AND p.at_hand = 1
+    AND p.from_time <= s.start_time AND p.until_time >= s.start_time
+WHERE d.address IS NULL AND s.workstation_key IS NULL AND s.opened_by <> 'access_check'
+GROUP BY s.session_id
+HAVING COUNT(DISTINCT p.host_id) = 1

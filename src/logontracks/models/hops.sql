@@ -1,11 +1,12 @@
 -- One row for each session that came from another, and each session that it can have come from, best first.
--- Reads: hop_sources, session_sources, sessions, host_names, accounts.
+-- Reads: hop_sources, session_sources, seats, sessions, host_names.
 -- Rules: subject (its logon names the session that asked), explicit (4648 there names account and server), outgoing_ntlm
 -- (8001 there names server and session), desktop_client (the remote desktop client there named the server),
 -- explicit_again (4648 there named account and server within the life of a ticket before), address (the
 -- machine that had its address), ticket_address (the machine that had the address its ticket was asked from),
--- client_name (the name that its client claims). By the last three the session there is looked for: a session of the
--- same account there, else its latest network session, else the only desktop of anybody.
+-- address_only (its address, whose machine nothing tells), client_name (the name that its client claims), account (the only other host where the account sits at that time). By
+-- the last four the session there is looked for: one of the same account, else its latest network session, else the only
+-- desktop of anybody.
 -- NULL: from_session_id where the machine is known and the session is not.
 --
 -- Columns:
@@ -27,16 +28,7 @@
 --   credential VARCHAR: same or switch: whether the account is another; NULL where the session it came from is not known
 --   uid BIGINT: Record that the rule rests on
 
-WITH seats AS (
-    SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.logon_type AS logon_type,
-        s.start_time AS start_time, s.kind AS kind,
-        -- of a session whose end is not known: as long as something is seen of it
-        COALESCE(s.end_time, s.end_time_max, CASE WHEN s.end_reason = 'still_open' THEN TIMESTAMP '9999-12-31 00:00:00' END,
-            s.last_time) AS until_time
-    FROM sessions AS s
-    WHERE s.logon_type IN (2, 4, 5, 9, 10, 11, 12) AND s.kind = 'person'
-),
-asked AS (
+WITH asked AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, f.uid AS uid,
         f.certainty AS certainty, t.account_id AS account_id, t.start_time AS start_time
     FROM hop_sources AS f
@@ -48,7 +40,7 @@ same_seats AS (
         COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
     FROM asked AS a
     JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id
-        AND COALESCE(p.start_time, TIMESTAMP '1601-01-01 00:00:00') <= a.start_time AND p.until_time >= a.start_time
+        AND p.from_time <= a.start_time AND p.until_time >= a.start_time
 ),
 -- network sessions of the account there: the latest before
 roads AS (
@@ -84,8 +76,8 @@ other_seats AS (
     FROM asked AS a
     LEFT JOIN same_seats AS x ON x.session_id = a.session_id AND x.rule = a.rule
     LEFT JOIN same_roads AS y ON y.session_id = a.session_id AND y.rule = a.rule
-    JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id <> a.account_id AND p.logon_type NOT IN (4, 5)
-        AND COALESCE(p.start_time, TIMESTAMP '1601-01-01 00:00:00') <= a.start_time AND p.until_time >= a.start_time
+    JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id <> a.account_id AND p.at_hand = 1
+        AND p.from_time <= a.start_time AND p.until_time >= a.start_time
     WHERE x.session_id IS NULL AND y.session_id IS NULL
 ),
 found AS (

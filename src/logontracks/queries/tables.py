@@ -49,10 +49,11 @@ def _give_short_names(connection: Connection) -> None:
     """short(host): a host without its domain, where no other host of the case has the same short name."""
     rows = connection.execute("""
         SELECT split_part(computer_key, '.', 1) FROM host_names
-        GROUP BY 1 HAVING COUNT(DISTINCT host_id) > 1 OR regexp_full_match(MIN(computer_key), '[0-9.:]+')""").fetchall()
+        GROUP BY 1 HAVING COUNT(DISTINCT host_id) > 1""").fetchall()
     keep = ", ".join(literal(name) for (name,) in rows) or "''"
     connection.execute(f"""CREATE MACRO short(host) AS
-        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) THEN host ELSE split_part(host, '.', 1) END""")
+        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) OR regexp_full_match(host, '[0-9.]+|.*:.*') THEN host
+            ELSE split_part(host, '.', 1) END""")
 
 
 def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple[str, ...]]:

@@ -35,7 +35,8 @@ from logontracks.sources.envelope import Extents, Head, Kind, Row, Run, Tail, he
 
 FOLDER = Path(__file__).parent / "scenarios"
 MONDAY = datetime(2026, 10, 5)  # noqa: DTZ001 - UTC, as all times in a case
-TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures")
+TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures",
+          "addresses", "links", "hops", "tracks")  # fmt: skip
 AUDIT_SUCCESS = 0x8020000000000000
 SECURITY = "Microsoft-Windows-Security-Auditing"
 
@@ -117,8 +118,19 @@ class Own:
     def sid(self, sid: str) -> str:
         return re.sub(r"^S-1-5-21-", f"S-1-5-21-{900000 + self.number}", sid)
 
+    def value(self, column: str, text: str) -> str:
+        """Names of machines and addresses in fields: no other scenario has those either."""
+        if column in {"workstation", "target_server"} and text.lower() != "localhost" and not text[:1].isdigit():
+            return self.host(text)
+        if column == "service_name" and text.endswith("$"):
+            return f"{self.host(text[:-1])}$"
+        if column == "source_address":
+            return re.sub(r"10\.0\.0\.(?=\d)", f"10.{self.number // 250 + 1}.{self.number % 250}.", text)
+        return text
+
     def plain(self, text: str) -> str:
         """A value of a table as the scenario writes it."""
+        text = re.sub(rf"\b10\.{self.number // 250 + 1}\.{self.number % 250}\.(?=\d)", "10.0.0.", text)
         return _MARK.sub("", re.sub(r"S-1-5-21-9\d{5}", "S-1-5-21-", text))
 
 
@@ -135,6 +147,8 @@ def account(own: Own, user: str, sid: str | None) -> tuple[str, str, str | None]
             of_domain = int(hashlib.sha256(key.partition(".")[0].encode()).hexdigest()[:6], 16)
             of_name = int(hashlib.sha256(name.lower().encode()).hexdigest()[:4], 16)
             sid = f"S-1-5-21-1-{of_domain}-7-{1000 + of_name}"
+    if name.endswith("$"):
+        name = f"{own.host(name[:-1])}$"
     return own.domain(domain), name, own.sid(sid)
 
 
@@ -176,8 +190,9 @@ def kind_of(text: str) -> tuple[str, int]:
         of_id = {e for e in of_id if wanted in (e[0].lower(), catalogue.events()[e[0].lower(), e[1]].channel.lower())}
     if len(of_id) > 1:
         of_id = {each for each in of_id if each in marked} or of_id
-    if not prefix and any(each[0] == SECURITY for each in of_id):
-        of_id = {(SECURITY, int(number))}
+    for known in () if prefix else (SECURITY, "Microsoft-Windows-Eventlog"):
+        if len(of_id) > 1 and (known, int(number)) in of_id:
+            of_id = {(known, int(number))}
     if len(of_id) != 1:
         named = ", ".join(sorted(provider for provider, _ in of_id)) or "none"
         raise WrittenWrongError(f"{text!r}: providers with such an event: {named}; write one before a colon")
@@ -334,7 +349,7 @@ def _fill(found: Record, own: Own, day: datetime, values: dict[str, str]) -> Non
             raise WrittenWrongError(
                 f"this event fills no column {key}; it has {', '.join(sorted({r.column for r in rules}))}"
             )
-        text = value
+        text = own.value(key, value)
         if key == "target_name" and "@" in value:
             text = f"{value.rpartition('@')[0]}@{own.domain(value.rpartition('@')[2])}"
         if rule.form is Form.TIME:
@@ -477,8 +492,16 @@ QUERIES = {
     "authentications": "SELECT * FROM authentications",
     "failures": """SELECT f.*, COALESCE(f.target_host_id, a.host_id) AS of_host FROM failures AS f
         LEFT JOIN authentications AS a ON a.authentication_id = f.failure_id""",
+    "addresses": """SELECT a.*, n.host_id AS of_host FROM addresses AS a JOIN events AS e ON e.uid = a.first_uid
+        JOIN host_names AS n ON n.computer_key = e.computer_key""",
+    "links": """SELECT l.*, s.host_id, s.host, s.logon_id, s.start_time, e.event_id, e.time FROM links AS l
+        JOIN sessions AS s ON s.session_id = l.session_id JOIN events AS e ON e.uid = l.authentication_id""",
+    "hops": """SELECT h.*, s.logon_id, p.logon_id AS from_logon_id FROM hops AS h
+        JOIN sessions AS s ON s.session_id = h.to_session_id
+        LEFT JOIN sessions AS p ON p.session_id = h.from_session_id""",
+    "tracks": """SELECT t.*, s.host_id FROM tracks AS t JOIN sessions AS s ON s.session_id = t.end_session_id""",
 }
-HOST_COLUMN = {"accounts": "of_host", "failures": "of_host"}
+HOST_COLUMN = {"accounts": "of_host", "failures": "of_host", "addresses": "of_host", "hops": "to_host_id"}
 
 
 class Told:
@@ -593,7 +616,28 @@ def _failure(row: dict[str, Any], day: datetime) -> list[str]:
     return [row["account"] or "-", row["target_host"] or "-", *times, row["reason_key"] or "-"]
 
 
+def _address(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["address"], row["host"], clock(row["first_time"], day), clock(row["last_time"], day)]
+
+
+def _link(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], hex(row["logon_id"]), row["rule"], str(row["event_id"]), clock(row["time"], day)]
+
+
+def _hop(row: dict[str, Any], _: datetime) -> list[str]:
+    source = [row["from_host"] or "-", hex(row["from_logon_id"]) if row["from_logon_id"] else "-"]
+    return [*source, row["to_host"], hex(row["logon_id"]), row["rule"]]
+
+
+def _track(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["hosts"], row["accounts"], clock(row["start_time"], day), row["label"]]
+
+
 SHOWN = {
+    "addresses": _address,
+    "links": _link,
+    "hops": _hop,
+    "tracks": _track,
     "sessions": _session,
     "boots": _boot,
     "hosts": _host,

@@ -17,8 +17,8 @@ from logontracks.cli.options import View, iso_clock, microseconds, opened, said,
 @with_case
 @with_view
 def command(row: str, case: Path, view: View) -> None:
-    """Everything behind a session, failure, hop, track, link or address: its records in order with their own fields, the
-    rules that join it to others, and what came into question and was rejected.
+    """Everything behind a session, failure, hop, track, link or address: its records in order with their own fields,
+    the rules that join it to others, and what came into question and was rejected.
 
     ID is what the last column of a list shows; so much of it as makes it the only one is enough.
 
@@ -66,7 +66,8 @@ def _lines(found: Any, clock: Any) -> list[str]:
             f" {link['step'].replace('_', ' ')} from {link['client_address'] or 'an address that is not told'}"
         )
         lines.append(
-            f"    by {link['rule'].replace('_', ' ')}, certainty {link['certainty']:.2f}; {link['apart_s']:.1f} s before"
+            f"    by {link['rule'].replace('_', ' ')}, certainty {link['certainty']:.2f};"
+            f" {link['apart_s']:.1f} s before"
         )
     return [*lines, ""] if lines else []
 

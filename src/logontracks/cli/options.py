@@ -163,10 +163,20 @@ def path_options(command: Callable[..., R]) -> Callable[..., R]:
         command,
         texts("user", "NAME", "Account on the way: name, DOMAIN\\name, name@domain or SID; * fits anything."),
         click.option(
-            "--from", "sources", metavar="HOST", multiple=True, callback=said, help="Machine it came from, of a track any on its way; * fits anything."
+            "--from",
+            "sources",
+            metavar="HOST",
+            multiple=True,
+            callback=said,
+            help="Machine it came from, of a track any on its way; * fits anything.",
         ),
         click.option(
-            "--to", "targets", metavar="HOST", multiple=True, callback=said, help="Host it went to, of a track any on its way; * fits anything."
+            "--to",
+            "targets",
+            metavar="HOST",
+            multiple=True,
+            callback=said,
+            help="Host it went to, of a track any on its way; * fits anything.",
         ),
         click.option("--switches", is_flag=True, help="Only where the account changed."),
         click.option(

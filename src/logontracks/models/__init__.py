@@ -137,6 +137,8 @@ def parameters() -> Mapping[str, str]:
     return {
         "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),
         "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
+        # what stands for the host itself, or for no address
+        "no_addresses": "'127.0.0.1', '::1', 'LOCAL', '0.0.0.0', '::'",
         "ticket_option_words": ", ".join(
             f"CASE WHEN has_bit(e.ticket_options, {int(row['mask'], 16)}) THEN '{row['name']} ' ELSE '' END"
             for row in options

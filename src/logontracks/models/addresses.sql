@@ -1,5 +1,5 @@
 -- One row for each stretch of time in which an address belonged to one machine.
--- Reads: sightings, host_names, host_lookup.
+-- Reads: sightings, host_names.
 -- A stretch is a run of records that show the same machine at the address, with no other machine between them and no
 -- silence longer than a lease. What a client claims of itself counts only where no computer account is seen at the
 -- address within a lease. Machines that take turns at an address within the hour share it (NAT, a proxy): a conflict,

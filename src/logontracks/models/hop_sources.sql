@@ -28,7 +28,7 @@ away AS (
         opened_by AS opened_by
     FROM own
     WHERE parent_id IS NULL AND logon_type IN (3, 8, 10, 12)
-        AND COALESCE(source_address, '') NOT IN ('::1', '127.0.0.1', 'LOCAL')
+        AND COALESCE(source_address, '') NOT IN ($no_addresses)
 ),
 numbered AS (
     SELECT uid AS uid, from_host_id AS from_host_id, from_host AS from_host, session_id AS session_id,
@@ -88,7 +88,7 @@ FROM away AS s
 JOIN links AS l ON l.session_id = s.session_id
 LEFT JOIN addresses AS d ON d.address = l.client_address AND s.start_time BETWEEN d.held_from AND d.held_until
     AND NOT d.conflict
-WHERE s.source_address IS NULL AND l.client_address NOT IN ('::1', '127.0.0.1') AND COALESCE(d.host_id, 0) <> s.host_id
+WHERE s.source_address IS NULL AND l.client_address NOT IN ($no_addresses) AND COALESCE(d.host_id, 0) <> s.host_id
 UNION ALL
 SELECT s.session_id AS session_id, 'client_name' AS rule, h.host_id AS from_host_id, s.workstation_key AS from_host,
     CAST(NULL AS BIGINT) AS from_session_id, s.start_uid AS uid, 0.6 AS certainty

@@ -1,5 +1,5 @@
 -- One row for each session and each authentication that stands behind it.
--- Reads: sessions, authentications, addresses, host_lookup, skews.
+-- Reads: session_sources, authentications, addresses, host_lookup, skews.
 -- Rules, best first: logon_guid (the ticket and the logon bear the same one: R10), server_audit (the controller names the
 -- server that passed the logon on: R17), local_validation (the host itself checked a local account: R15),
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
@@ -56,12 +56,12 @@ sides AS (
     FROM granted
     WHERE step = 'service' AND service_id IS NOT NULL
     UNION ALL
-    SELECT 'service_account' AS rule, account_id AS account_id, CAST(NULL AS BIGINT) AS host_id, source_address AS word,
+    SELECT 'service_account' AS rule, account_id AS account_id, 0 AS host_id, source_address AS word,
         start_us AS us, session_id AS session_id, CAST(NULL AS BIGINT) AS authentication_id
     FROM own
     WHERE logon_type = 3 AND source_address IS NOT NULL AND auth_package LIKE 'Kerberos%'
     UNION ALL
-    SELECT 'service_account' AS rule, account_id AS account_id, CAST(NULL AS BIGINT) AS host_id, client_address AS word,
+    SELECT 'service_account' AS rule, account_id AS account_id, 0 AS host_id, client_address AS word,
         us - $ticket_late_us AS us, CAST(NULL AS BIGINT) AS session_id, authentication_id AS authentication_id
     FROM granted
     WHERE service_kind = 'account' AND client_address IS NOT NULL
@@ -86,12 +86,12 @@ sides AS (
     FROM granted
     WHERE event_id = 4776
     UNION ALL
-    SELECT 'workstation' AS rule, account_id AS account_id, CAST(NULL AS BIGINT) AS host_id, workstation_key AS word,
+    SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, workstation_key AS word,
         start_us AS us, session_id AS session_id, CAST(NULL AS BIGINT) AS authentication_id
     FROM own
     WHERE auth_package LIKE 'NTLM%' AND workstation_key IS NOT NULL
     UNION ALL
-    SELECT 'workstation' AS rule, account_id AS account_id, CAST(NULL AS BIGINT) AS host_id, workstation_key AS word,
+    SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, workstation_key AS word,
         us - $validation_us AS us, CAST(NULL AS BIGINT) AS session_id, authentication_id AS authentication_id
     FROM granted
     WHERE event_id = 4776 AND workstation_key IS NOT NULL
@@ -108,7 +108,7 @@ found AS (
     SELECT s.rule AS rule, s.session_id AS session_id, a.authentication_id AS authentication_id, s.us AS us
     FROM counted AS s
     JOIN counted AS a ON a.authentication_id IS NOT NULL AND a.rule = s.rule AND a.account_id = s.account_id
-        AND a.host_id IS NOT DISTINCT FROM s.host_id AND a.word = s.word AND a.before = s.before
+        AND a.host_id = s.host_id AND a.word = s.word AND a.before = s.before
     WHERE s.session_id IS NOT NULL
     UNION ALL
     SELECT 'logon_guid' AS rule, s.session_id AS session_id, a.authentication_id AS authentication_id, s.start_us AS us

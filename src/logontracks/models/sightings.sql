@@ -28,7 +28,7 @@ named AS (
             ELSE t.name_key END AS machine_key
     FROM told AS t
     WHERE t.address NOT LIKE '127.%' AND t.address NOT LIKE 'fe80:%' AND t.address NOT LIKE '169.254.%'
-        AND t.address NOT IN ('::1', '0.0.0.0', '::', 'LOCAL', 'local')
+        AND t.address NOT IN ($no_addresses)
 )
 SELECT n.address AS address, n.time AS time, n.uid AS uid, n.told_by AS told_by, n.rank AS rank,
     n.machine_key AS machine_key, h.host_id AS host_id

@@ -56,7 +56,8 @@ def work(connection: Connection) -> pa.Table:
 
 _BEST = """
 CREATE TABLE best AS
-SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id, h.from_host AS from_host, to_host AS to_host,
+SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id, h.from_host AS from_host,
+    to_host AS to_host,
     to_account AS to_account, means AS means, certainty AS certainty,
     CASE WHEN credential = 'switch' THEN 1 ELSE 0 END AS switched,
     CASE WHEN credential = 'switch' AND candidates > 1 THEN 1 ELSE 0 END AS unclear
@@ -110,7 +111,8 @@ gone AS (
     SELECT root_id AS root_id, hosts AS hosts, accounts AS accounts, means AS means, hops AS hops,
         MIN(from_host) AS from_host, MIN(to_host) AS to_host, MIN(person) AS person, MIN(person_id) AS person_id,
         MIN(to_account_id) AS to_account_id, MIN(time) AS start_time, MAX(time) AS last_time, COUNT(*) AS times,
-        MAX(certainty) AS certainty, MAX(switches) AS switches, MAX(unclear) AS unclear, MAX(CASE WHEN going_on THEN 1 ELSE 0 END) AS cut,
+        MAX(certainty) AS certainty, MAX(switches) AS switches, MAX(unclear) AS unclear,
+        MAX(CASE WHEN going_on THEN 1 ELSE 0 END) AS cut,
         MIN(end_id) AS least_id, value_at_first(end_id, time) AS end_id
     FROM named
     GROUP BY root_id, hosts, accounts, means, hops
@@ -129,7 +131,8 @@ FROM gone AS g
 LEFT JOIN (
     SELECT account_id AS account_id, LOWER(name) AS name_key,
         -- the first or the last part of the name, whichever is longer: anna of anna.berg
-        CASE WHEN POSITION('.' IN name) > 3 THEN SUBSTR(LOWER(name), 1, POSITION('.' IN name) - 1) ELSE LOWER(name) END AS part
+        CASE WHEN POSITION('.' IN name) > 3 THEN SUBSTR(LOWER(name), 1, POSITION('.' IN name) - 1) ELSE LOWER(name)
+            END AS part
     FROM accounts
 ) AS p ON p.account_id = g.person_id
 LEFT JOIN (

@@ -1,4 +1,4 @@
-"""Why a row says what it says: its records in order with their raw fields, what joins it to others, what was rejected."""
+"""Why a row says what it says: its records in order, what joins it to others, what was rejected."""
 
 from __future__ import annotations
 
@@ -42,13 +42,17 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
         hops = _hops(connection, sessions)
         links = _dicts(
             connection,
-            f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller, a.step,
-                a.client_address, a.authentication_id
+            f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller,
+                a.step, a.client_address, a.authentication_id
             FROM links AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
             WHERE {among("l.session_id", sessions)} ORDER BY a.time, l.certainty DESC, l.link_id""",
         )
         own = [row[name] for name in ("uid", "authentication_id", "first_uid", "last_uid") if row.get(name)]
-        uids = [*own, *(hop["uid"] for hop in hops if hop["place"] == 1), *(link["authentication_id"] for link in links)]
+        uids = [
+            *own,
+            *(hop["uid"] for hop in hops if hop["place"] == 1),
+            *(link["authentication_id"] for link in links),
+        ]
         records = _records(connection, [found, *sessions], uids, limit=limit, for_people=for_people)
         return Explanation(table, row, tuple(hops), tuple(links), records)
 

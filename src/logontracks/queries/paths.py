@@ -65,7 +65,9 @@ def hops(
             where += " AND h.place = 1"
             if others and for_people:
                 notes += (f"{many(others, 'session')} that came into question as well left out: --all shows them.",)
-        found_hops = listed(connection, columns, f"FROM hops AS h WHERE {where}", "h.time, h.to_session_id, h.place", limit)
+        found_hops = listed(
+            connection, columns, f"FROM hops AS h WHERE {where}", "h.time, h.to_session_id, h.place", limit
+        )
         if for_people and not found_hops.total:
             notes += tuple(why_empty(connection, ()))
         return found_hops.told(*notes)
@@ -76,7 +78,8 @@ def hops(
 _HOSTS = "string_split(t.hosts, ' > ')"
 
 _WAY = """array_to_string(list_transform(list_zip(string_split(t.hosts, ' > '), string_split(t.accounts, ' > ')),
-    lambda x: short(x[1]) || CASE WHEN x[2] IN ('?', '') THEN '' ELSE ' (' || regexp_replace(x[2], '^.*\\\\', '') || ')' END),
+    lambda x: short(x[1])
+        || CASE WHEN x[2] IN ('?', '') THEN '' ELSE ' (' || regexp_replace(x[2], '^.*\\\\', '') || ')' END),
     ' > ')"""
 
 
@@ -129,15 +132,17 @@ def tracks(
 def _machines(
     connection: Connection, wanted: PathFilter, from_host: str, to_host: str
 ) -> tuple[list[str], tuple[str, ...]]:
-    """Conditions on the machines at both ends, by any name of a host of the case, or as told of another. `from_host` and
-    `to_host` are SQL for a list of names, one of which has to fit."""
+    """Conditions on the machines at both ends, by any name of a host of the case, or as told of another. `from_host`
+    and `to_host` are SQL for a list of names, one of which has to fit."""
     parts = ["TRUE"]
     notes: tuple[str, ...] = ()
     for names, column in ((wanted.sources, from_host), (wanted.targets, to_host)):
         fits: list[str] = []
         for name in names:
             found, told = hosts_of(connection, (name,))
-            rows = connection.execute(f"SELECT DISTINCT host FROM host_names WHERE {among('host_id', found)}").fetchall()
+            rows = connection.execute(
+                f"SELECT DISTINCT host FROM host_names WHERE {among('host_id', found)}"
+            ).fetchall()
             fits += [f"x = {literal(host)}" for (host,) in rows]
             fits.append(like("LOWER(x)", name.lower()))
             notes += told if found else ()

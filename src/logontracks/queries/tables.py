@@ -165,9 +165,7 @@ def no_host(notes: tuple[str, ...]) -> QueryError:
     return QueryError(what.removesuffix("."), hint or "list them with `logontracks hosts`")
 
 
-def row_of(
-    connection: Connection, text: str, *, tables: tuple[str, ...] = ("sessions", "failures")
-) -> tuple[str, int]:
+def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("sessions", "failures")) -> tuple[str, int]:
     """The table and row that an id means: the first letter of the table and letters, as many as make it the only one.
 
     Raises QueryError when none fits, or several.

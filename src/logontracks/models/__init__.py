@@ -124,6 +124,7 @@ def parameters() -> Mapping[str, str]:
     options = (row for row in catalogue.table("ticket_options") if row["name"] not in {"unused", "reserved"})
     return {
         "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),
+        "backslash": "CHR(92)",  # in a literal some engines take it for an escape
         "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
         "ticket_option_words": ", ".join(
             f"CASE WHEN has_bit(e.ticket_options, {int(row['mask'], 16)}) THEN '{row['name']} ' ELSE '' END"

@@ -77,7 +77,8 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
     return f"""
     -- sessions that somebody sat at, or that ran something: a row each
     SELECT 1 AS rank, s.account, COALESCE(s.start_time, s.first_time) AS start_time, s.end_time,
-        words(s.opened_by) || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
+        COALESCE(words(s.opened_by), 'session')
+            || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
         NULL::BIGINT AS count, s.host, {_CLIENT} AS source,
         concat_ws(', ', {LASTED}, CASE WHEN s.admin THEN 'admin' END, s.auth_package,
             CASE WHEN s.reconnects > 1 THEN 'reconnected ' || s.reconnects || ' times'

@@ -110,7 +110,7 @@ NETWORK = """(COALESCE(s.logon_type, 0) IN (3, 8)
 LASTED = """CASE
     WHEN s.duration_s IS NOT NULL THEN spelled(s.duration_s)
     WHEN spelled(s.duration_max_s) = spelled(s.duration_min_s) THEN spelled(s.duration_min_s)
-    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s >= 1
+    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s >= 0.1
         THEN spelled(s.duration_min_s) || ' to ' || spelled(s.duration_max_s)
     WHEN s.duration_max_s IS NOT NULL THEN 'at most ' || spelled(s.duration_max_s)
     WHEN s.duration_min_s >= 1 THEN 'over ' || spelled(s.duration_min_s) END

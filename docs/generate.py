@@ -263,8 +263,8 @@ def rules() -> str:
         "servers share a build, it does not tell the role. File `windows_builds.csv`.",
         "",
     ]
-    builds = ((row["build"], row["name"], row["kind"]) for row in catalogue.table("windows_builds"))
-    parts += _grid(("Build", "Windows", "Role"), builds)
+    builds = ((row["build"], row["workstation"], row["server"]) for row in catalogue.table("windows_builds"))
+    parts += _grid(("Build", "Workstation", "Server"), builds)
     return "\n".join(parts)
 
 

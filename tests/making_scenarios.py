@@ -228,7 +228,7 @@ def records(scenario: Scenario, day: datetime) -> Iterator[Record]:
 
 
 def _repeated(line: str, day: datetime) -> Iterator[str]:
-    """A line, or with `repeat=50/60` 50 of it, 60 seconds apart, with logon ids that rise by 16."""
+    """A line, or with `repeat=50/60` 50 of it, 60 seconds apart, with logon ids that rise by 16 but for reserved ones."""
     found = re.search(r" repeat=(\d+)/(\d+)", line)
     if not found:
         yield line
@@ -238,9 +238,11 @@ def _repeated(line: str, day: datetime) -> Iterator[str]:
     first = moment(time, day)
     for number in range(int(found[1])):
         at = clock(first + timedelta(seconds=number * int(found[2])), day)
-        yield f"{at} " + re.sub(
-            r"\blogon_id=(0x[0-9a-f]+)", lambda id_, number=number: f"logon_id={int(id_[1], 16) + 16 * number:#x}", rest
+        words = (
+            f"logon_id={int(word[9:], 16) + 16 * number:#x}" if re.match(r"logon_id=0x\w{4}", word) else word
+            for word in rest.split(" ")
         )
+        yield " ".join((at, *words))
 
 
 def _record(  # noqa: PLR0917 - all of them are the line's surroundings

@@ -181,7 +181,7 @@ FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "blind_spot_texts": (
         "blind_spots",
-        {"kind": "VARCHAR", "subcategory": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
+        {"kind": "VARCHAR", "subcategory": "VARCHAR", "unit": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
     ),
 }
 """Tables of facts that models read: the table of the catalogue, and the columns they need."""

@@ -12,7 +12,9 @@
 --   kind VARCHAR: gap, selection, clear, log_full, records_lost, policy_change, clock_step, logoff, locks ...
 --   start_time TIMESTAMP: When, or since when
 --   end_time TIMESTAMP: Until when
---   amount BIGINT: Records that are missing, seconds that the clock was set by, logons that were not answered for, days
+--   amount BIGINT: How much of it: records that are missing, seconds that the clock was set by, what was seen of the
+--     things that go together with those that were not
+--   unit VARCHAR: What the amount counts
 --   detail VARCHAR: Which records, by whom, what was changed
 --   what VARCHAR: What it is, in words
 --   unsafe VARCHAR: What cannot be concluded because of it
@@ -89,6 +91,10 @@ days AS (
     WHERE c.channel IN ('Security', 'System')
     GROUP BY n.host_id, c.day
 ),
+-- logs that serve: those of which any record is kept
+serving AS (
+    SELECT DISTINCT channel AS channel FROM logged
+),
 found AS (
     SELECT r.host_id AS host_id, r.channel AS channel, 'gap' AS kind, r.reached_time AS start_time,
         r.first_time AS end_time, r.first_id - r.reached - 1 AS amount,
@@ -97,6 +103,7 @@ found AS (
         CAST(NULL AS BIGINT) AS uid
     FROM runs AS r
     JOIN log_spans AS s ON s.host_id = r.host_id AND s.channel = r.channel
+    JOIN serving AS v ON v.channel = r.channel
     WHERE r.first_id > r.reached + 1 AND s.part >= $selection_part AND s.runs <= $selection_runs
     UNION ALL
     SELECT s.host_id AS host_id, s.channel AS channel, 'selection' AS kind, s.first_time AS start_time,
@@ -105,6 +112,7 @@ found AS (
             AS detail,
         CAST(NULL AS BIGINT) AS uid
     FROM log_spans AS s
+    JOIN serving AS v ON v.channel = s.channel
     WHERE s.missing > 0 AND (s.part < $selection_part OR s.runs > $selection_runs)
     UNION ALL
     SELECT e.host_id AS host_id, e.channel AS channel,
@@ -211,7 +219,7 @@ old AS (
 )
 SELECT
     f.host_id AS host_id, n.computer AS host, f.channel AS channel, f.kind AS kind, f.start_time AS start_time,
-    f.end_time AS end_time, f.amount AS amount, f.detail AS detail, t.what AS what, t.unsafe AS unsafe,
+    f.end_time AS end_time, f.amount AS amount, t.unit AS unit, f.detail AS detail, t.what AS what, t.unsafe AS unsafe,
     t.subcategory AS subcategory, CASE WHEN COALESCE(o.os_build, 6000) >= 6000 THEN p.how_to_set END AS how_to_set,
     CASE WHEN p.category IS NULL THEN NULL
         WHEN COALESCE(o.os_build, 6000) < 6000 THEN CONCAT(
@@ -229,7 +237,7 @@ LEFT JOIN old AS o ON o.host_id = f.host_id
 UNION ALL
 SELECT
     CAST(NULL AS BIGINT) AS host_id, a.host AS host, CAST(NULL AS VARCHAR) AS channel, a.kind AS kind,
-    a.start_time AS start_time, a.end_time AS end_time, a.amount AS amount, a.detail AS detail, t.what AS what,
+    a.start_time AS start_time, a.end_time AS end_time, a.amount AS amount, t.unit AS unit, a.detail AS detail, t.what AS what,
     t.unsafe AS unsafe, t.subcategory AS subcategory, CAST(NULL AS VARCHAR) AS how_to_set,
     CAST(NULL AS VARCHAR) AS policy_path, CAST(NULL AS BIGINT) AS uid
 FROM absent AS a

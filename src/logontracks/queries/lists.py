@@ -8,6 +8,7 @@ from datetime import datetime
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.queries.answer import Answer, answer
+from logontracks.queries.coverage import give_reasons, why_unknown
 from logontracks.queries.events import people_events
 from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, row_of, with_tables
 
@@ -113,7 +114,9 @@ def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) 
         columns = "e.* EXCLUDE (uid)" if for_people else "e.*"
         query = f"""SELECT role, {columns} FROM ({told} WHERE {where}) AS e JOIN roles ON role_uid = e.uid
             ORDER BY e.channel <> 'Security', e.record_id, e.time, e.uid {limited}"""
-        return answer(connection, query, total)
+        give_reasons(connection)
+        notes = why_unknown(connection, f"SELECT {wanted}")
+        return answer(connection, query, total).told(*notes)
 
     return _answered(case, asked)
 

@@ -9,7 +9,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, answer, like
-from logontracks.queries.coverage import why_empty
+from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
 from logontracks.queries.tables import accounts_of, among, hosts_of, many, no_host, with_tables
 
 REASONS = {
@@ -81,8 +81,10 @@ def _sessions(
 ) -> Answer:
     where, notes = _where(connection, wanted, to=_KNOWN_TO if for_people and not everything else _TO)
     limited = f"LIMIT {limit}" if limit else ""
+    give_reasons(connection)
     if not for_people:
-        query = f"""SELECT s.* REPLACE (told_id(s.session_id) AS session_id) FROM sessions AS s WHERE {where}
+        query = f"""SELECT s.* REPLACE (told_id(s.session_id) AS session_id), w.why_unknown
+            FROM sessions AS s LEFT JOIN why AS w ON w.session_id = s.session_id WHERE {where}
             ORDER BY COALESCE(s.start_time, s.first_time), s.session_id {limited}"""
         total = interruptible(
             connection, lambda: connection.execute(f"SELECT COUNT(*) FROM sessions AS s WHERE {where}").fetchall()[0][0]
@@ -111,6 +113,7 @@ def _sessions(
         notes = (*notes, told)
     if not total:
         notes = (*notes, *why_empty(connection, wanted.hosts))
+    notes = (*notes, *why_unknown(connection, "SELECT session_id FROM chosen WHERE NOT folds"))
     query = f"SELECT * EXCLUDE (sorted, id) FROM ({_PEOPLE}) ORDER BY sorted, id {limited}"
     return answer(connection, query, total).told(*notes)
 

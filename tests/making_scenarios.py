@@ -228,7 +228,7 @@ def records(scenario: Scenario, day: datetime) -> Iterator[Record]:
 
 
 def _repeated(line: str, day: datetime) -> Iterator[str]:
-    """A line, or with `repeat=50/60` 50 of it, 60 seconds apart, with logon ids that rise by 16 but for reserved ones."""
+    """A line, or with `repeat=50/60` 50 of it, 60 seconds apart; logon ids rise by 16 but for reserved ones."""
     found = re.search(r" repeat=(\d+)/(\d+)", line)
     if not found:
         yield line

@@ -152,7 +152,8 @@ _WHY = f"""
                         || COALESCE(' before ' || {_AT.format("s.end_time_max")}, '')
                     WHEN 'shutdown' THEN 'no record of the end before ' || l.host || ' shut down at '
                         || {_AT.format("s.end_time_max")}
-                    ELSE CASE WHEN COALESCE(s.logon_type, 0) IN (3, 8) THEN 'no record of the end before the ' ELSE '' END
+                    ELSE CASE WHEN COALESCE(s.logon_type, 0) IN (3, 8)
+                            THEN 'no record of the end before the ' ELSE '' END
                         || l.log || ' ends ' || l.ends END) END AS end_why
     FROM sessions AS s JOIN logs AS l ON l.host_id = s.host_id
     WHERE s.start_certainty <> 'exact' OR s.end_certainty <> 'exact')"""

@@ -8,7 +8,7 @@ from datetime import datetime
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible, literal
 from logontracks.queries.answer import Answer, answer
-from logontracks.queries.coverage import give_reasons, why_unknown
+from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
 from logontracks.queries.events import people_events
 from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, row_of, with_tables
 
@@ -88,6 +88,8 @@ def boots(
             else "b.*"
         )
         rows = f"FROM boots AS b JOIN hosts AS h ON h.host_id = b.host_id WHERE {where}"
+        if for_people and connection.execute(f"SELECT 1 {rows} LIMIT 1").fetchone() is None:
+            notes = (*notes, *why_empty(connection, names))
         return _listed(connection, columns, rows, "LOWER(h.host), b.host_id, boot_no", limit).told(*notes)
 
     return _answered(case, asked)

@@ -264,6 +264,8 @@ def at_the_end(
         )
         rows = f"FROM sessions AS s JOIN hosts AS h ON h.host_id = s.host_id WHERE {where}"
         total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
+        if for_people and not total:
+            notes = (*notes, *why_empty(connection, wanted.hosts))
         limited = f"LIMIT {limit}" if limit else ""
         return answer(
             connection, f"SELECT {told} {rows} ORDER BY s.host, s.last_time DESC, s.session_id {limited}", total
@@ -313,6 +315,8 @@ def who_was_on(
         )
         rows = f"FROM sessions AS s WHERE {where}"
         total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
+        if for_people and not total:
+            notes = (*notes, *why_empty(connection, (host,)))
         limited = f"LIMIT {limit}" if limit else ""
         return answer(
             connection, f"SELECT {told} {rows} ORDER BY certainty, s.start_time, s.session_id {limited}", total

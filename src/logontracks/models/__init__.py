@@ -58,6 +58,8 @@ MODELS = (
     "failures",
     "log_spans",
     "coverage",
+    "silences",
+    "unlogged",
     "blind_spots",
     "evidence",
     "hosts",
@@ -156,7 +158,7 @@ def version() -> str:
 FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "marks": ("marks", {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"}),
     "logon_types": ("logon_types", {"code": "INTEGER", "symbol": "VARCHAR"}),
-    "windows_builds": ("windows_builds", {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"}),
+    "windows_builds": ("windows_builds", {"build": "INTEGER", "workstation": "VARCHAR", "server": "VARCHAR"}),
     "kerberos_codes": ("kerberos_codes", {"code": "BIGINT", "meaning": "VARCHAR", "windows_reason": "VARCHAR"}),
     "status_codes": (
         "status_codes",
@@ -164,11 +166,23 @@ FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "encryption_types": ("encryption_types", {"code": "BIGINT", "symbol": "VARCHAR", "weak": "VARCHAR"}),
     "preauth_types": ("preauth_types", {"code": "BIGINT", "symbol": "VARCHAR", "meaning": "VARCHAR"}),
-    "event_kinds": ("events", {"provider": "VARCHAR", "event_id": "INTEGER", "subcategory": "VARCHAR"}),
-    "audit_policy": ("audit_policy", {"name": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"}),
+    "event_kinds": (
+        "events",
+        {
+            "provider": "VARCHAR",
+            "event_id": "INTEGER",
+            "subcategory": "VARCHAR",
+            "subcategory_guid": "VARCHAR",
+            "host_role": "VARCHAR",
+        },
+    ),
+    "audit_policy": (
+        "audit_policy",
+        {"name": "VARCHAR", "category": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"},
+    ),
     "blind_spot_texts": (
         "blind_spots",
-        {"kind": "VARCHAR", "subcategory": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
+        {"kind": "VARCHAR", "subcategory": "VARCHAR", "unit": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
     ),
 }
 """Tables of facts that models read: the table of the catalogue, and the columns they need."""

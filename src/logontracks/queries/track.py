@@ -12,6 +12,7 @@ from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.errors import QueryError
 from logontracks.queries.answer import Answer, listed, moment
 from logontracks.queries.authentications import FAILED_FROM
+from logontracks.queries.coverage import give_reasons, why_unknown
 from logontracks.queries.sessions import ENDED, LASTED, NETWORK
 from logontracks.queries.tables import accounts_of, among, many, with_tables
 
@@ -206,16 +207,12 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
         said.append(
             "Only controllers tell of it: on which hosts its sessions ran, and when they ended, is not in the logs."
         )
-    ((open_, bounded, silent),) = connection.execute(f"""
-        SELECT COUNT(*) FILTER (end_reason = 'still_open' AND logon_type IN (3, 8)),
-            COUNT(*) FILTER (end_certainty = 'bounded'),
-            COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
+    give_reasons(connection)
+    said += why_unknown(connection, f"SELECT session_id FROM sessions WHERE account_id = {account}")
+    ((silent,),) = connection.execute(f"""
+        SELECT COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
                 AND opened_by IN ('desktop', 'remote_desktop'))
         FROM sessions WHERE account_id = {account}""").fetchall()
-    if open_:
-        said.append(f"No record tells the end of {many(open_, 'network logon')} of it.")
-    if bounded:
-        said.append(f"{many(bounded, 'session')} of it ended between two known times, not at a known one.")
     if silent:
         said.append(f"{many(silent, 'desktop session')} of it ran where locks are not audited.")
     if not header["kerberos"] and not header["ntlm"] and header["local_host_id"] is None:

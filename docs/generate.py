@@ -260,11 +260,12 @@ def rules() -> str:
         "## Builds",
         "",
         "What the number of a build, which EventLog 6009 tells at a start, says of a host. Where workstations and",
-        "servers share a build, it does not tell the role. File `windows_builds.csv`.",
+        "servers share a build, it does not tell the role; then fast startup, records that only servers of a kind",
+        "write, and the like do (`role_by` in [hosts](worked-out.md#hosts)). File `windows_builds.csv`.",
         "",
     ]
-    builds = ((row["build"], row["name"], row["kind"]) for row in catalogue.table("windows_builds"))
-    parts += _grid(("Build", "Windows", "Role"), builds)
+    builds = ((row["build"], row["workstation"], row["server"]) for row in catalogue.table("windows_builds"))
+    parts += _grid(("Build", "Workstation", "Server"), builds)
     return "\n".join(parts)
 
 
@@ -350,15 +351,16 @@ def coverage() -> str:
         *_top("coverage"),
         "What makes logs tell less than they seem to. `logontracks coverage` lists what it finds; its columns are",
         "those of [blind_spots](worked-out.md#blind_spots), its texts in `data/blind_spots.csv`. What is missing is",
-        "said only where it must have happened: that a server nobody sits at has no locks says nothing.",
-        "[auditing](auditing.md) has the settings behind it.",
+        "said only where it must have happened: that a server nobody sits at has no locks says nothing. How much of",
+        "it is enough is in [rules](rules.md#windows-and-thresholds); the settings behind it are in",
+        "[auditing](auditing.md).",
         "",
     ]
     rows = (
-        (f"`{row['kind']}`", row["subcategory"], _plain(row["what"]), _plain(row["unsafe"]))
+        (f"`{row['kind']}`", row["subcategory"], row["unit"], _plain(row["what"]), _plain(row["unsafe"]))
         for row in catalogue.table("blind_spots")
     )
-    parts += _grid(("Kind", "Audit subcategory", "What it is", "Unsafe to conclude"), rows)
+    parts += _grid(("Kind", "Audit subcategory", "Counts", "What it is", "Unsafe to conclude"), rows)
     return "\n".join(parts)
 
 

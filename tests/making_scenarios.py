@@ -35,8 +35,10 @@ from logontracks.sources.envelope import Extents, Head, Kind, Row, Run, Tail, he
 
 FOLDER = Path(__file__).parent / "scenarios"
 MONDAY = datetime(2026, 10, 5)  # noqa: DTZ001 - UTC, as all times in a case
-TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures",
-          "addresses", "links", "hops", "tracks")  # fmt: skip
+TABLES = (
+    "sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures",
+    "log_spans", "coverage", "blind_spots", "addresses", "links", "hops", "tracks",
+)  # fmt: skip
 AUDIT_SUCCESS = 0x8020000000000000
 SECURITY = "Microsoft-Windows-Security-Auditing"
 
@@ -233,9 +235,28 @@ def records(scenario: Scenario, day: datetime) -> Iterator[Record]:
         if not line.strip() or line.strip().startswith("#"):
             continue
         try:
-            yield _record(scenario, own, day, line, ids, known)
+            for each in _repeated(line.strip().replace("~", f"~{scenario.number}~"), day):
+                yield _record(scenario, own, day, each, ids, known)
         except (WrittenWrongError, ValueError, KeyError) as error:
             raise WrittenWrongError(f"{scenario.name}: {line.strip()!r}: {error}") from error
+
+
+def _repeated(line: str, day: datetime) -> Iterator[str]:
+    """A line, or with `repeat=50/60` 50 of it, 60 seconds apart; logon ids rise by 16 but for reserved ones."""
+    found = re.search(r" repeat=(\d+)/(\d+)", line)
+    if not found:
+        yield line
+        return
+    rest = line.replace(found[0], "")
+    time, _, rest = rest.partition(" ")
+    first = moment(time, day)
+    for number in range(int(found[1])):
+        at = clock(first + timedelta(seconds=number * int(found[2])), day)
+        words = (
+            f"logon_id={int(word[9:], 16) + 16 * number:#x}" if re.match(r"logon_id=0x\w{4}", word) else word
+            for word in rest.split(" ")
+        )
+        yield " ".join((at, *words))
 
 
 def _record(  # noqa: PLR0917 - all of them are the line's surroundings
@@ -500,6 +521,9 @@ QUERIES = {
         JOIN sessions AS s ON s.session_id = h.to_session_id
         LEFT JOIN sessions AS p ON p.session_id = h.from_session_id""",
     "tracks": """SELECT t.*, s.host_id FROM tracks AS t JOIN sessions AS s ON s.session_id = t.end_session_id""",
+    "log_spans": "SELECT * FROM log_spans",
+    "coverage": "SELECT * FROM coverage WHERE channel = 'Security'",
+    "blind_spots": "SELECT * FROM blind_spots",
 }
 HOST_COLUMN = {"accounts": "of_host", "failures": "of_host", "addresses": "of_host", "hops": "to_host_id"}
 
@@ -518,7 +542,13 @@ class Told:
             names = [column[0] for column in answer.description or ()]
             for row in answer.fetchall():
                 values = dict(zip(names, row, strict=True))
-                self.rows[table, of_host[values[HOST_COLUMN.get(table, "host_id")]]].append(values)
+                host = values[HOST_COLUMN.get(table, "host_id")]
+                if host is None:  # of a computer without a log
+                    marked = re.search(r"~(\d+)~", values["host"])
+                    number = int(marked[1]) if marked else -1
+                else:
+                    number = of_host[host]
+                self.rows[table, number].append(values)
         connection.close()
 
     def compare(self, scenario: Scenario, table: str) -> tuple[list[str], list[str]]:
@@ -633,6 +663,18 @@ def _track(row: dict[str, Any], day: datetime) -> list[str]:
     return [row["hosts"], row["accounts"], clock(row["start_time"], day), row["label"]]
 
 
+def _log_span(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], row["channel"], clock(row["first_time"], day), clock(row["last_time"], day)]
+
+
+def _coverage(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], f"+{(row['day'] - day.date()).days}", row["subcategory"] or "-", str(row["records"])]
+
+
+def _blind_spot(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], row["kind"], clock(row["start_time"], day), clock(row["end_time"], day)]
+
+
 SHOWN = {
     "addresses": _address,
     "links": _link,
@@ -646,5 +688,8 @@ SHOWN = {
     "evidence": _evidence,
     "authentications": _authentication,
     "failures": _failure,
+    "log_spans": _log_span,
+    "coverage": _coverage,
+    "blind_spots": _blind_spot,
 }
 """The words that are always shown."""

@@ -135,8 +135,11 @@ def test_parameters_are_numbers_with_a_reason():
 
 def test_builds_of_windows_have_a_name():
     for row in catalogue.table("windows_builds"):
-        assert row["name"].startswith("Windows ")
-        assert row["kind"] in {"workstation", "server", ""}
+        names = [name for name in (row["workstation"], row["server"]) if name]
+        assert names
+        assert all(name.startswith("Windows ") for name in names)
+        assert not row["workstation"].startswith("Windows Server")
+        assert not row["server"] or row["server"].startswith("Windows Server")
 
 
 # Events and their fields

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -872,3 +870,60 @@ def test_a_time_is_that_of_the_record(firm):
     when = moment(row["time"])
     line = run("events", "--case", firm.case, "--event", "1102", "--tz", "Asia/Kolkata").text.splitlines()[2]
     assert line.startswith(f"{when + timedelta(hours=5, minutes=30):%Y-%m-%d %H:%M:%S}")
+
+
+# Lists for people
+
+
+def test_services_that_run_on_are_one_row(firm, capsysbinary):
+    """svc-app was started each night, and no record tells an end."""
+    done = here(capsysbinary, "now", "--case", firm.case)
+    (line,) = (line for line in done.text.splitlines() if "svc-app" in line)
+    assert re.search(r"service, admin, 7 sessions +APP01 +2026-10-05 03:30:00 +2026-10-11 03:30:00$", line)
+    each = here(capsysbinary, "now", "--all", "--user", "svc-app", "--case", firm.case).text
+    assert each.count("LARCH\\svc-app") == 7
+
+
+def test_a_session_that_may_have_ended_in_a_gap_is_possible(firm):
+    """Records of APP01 are missing later on that day: no end of a service is in the log, and one may be lost."""
+    late = run("host", "APP01", "--at", "2026-10-11T12:00", "--all", "--format", "jsonl", "--case", firm.case).rows
+    sure = {row["start_time"][:10]: row["certainty"] for row in late if row["name"] == "svc-app"}
+    assert sure["2026-10-11"] == "certain"
+    assert sure["2026-10-05"] == "possible"
+
+
+def test_one_is_one_and_none_is_nothing_to_tell(firm, capsysbinary):
+    first = ("--protocol", "ticket_granting", "--until", "2026-10-05T00:01:30")
+    one = here(capsysbinary, "authentications", *first, "--case", firm.case)
+    assert re.search(r"^1 authentication of computers and managed services left out", one.said, re.MULTILINE)
+    none = here(capsysbinary, "accounts", "svc-app", "--case", firm.case)
+    assert none.said == ""
+
+
+def test_a_host_without_a_log_is_told_from_one_that_nobody_knows(firm, tmp_path, capsysbinary):
+    case = tmp_path / "case"
+    here(capsysbinary, "ingest", firm.logs / "DC02" / "Security.evtx", "--case", case, "--jobs", 1)
+    known = here(capsysbinary, "host", "WKS-101", "--case", case)
+    is_error(known, 2)
+    assert "its own are not here" in known.said
+    assert "its own are not here" not in here(capsysbinary, "host", "WKS-999", "--case", case).said
+
+
+def test_evidence_of_a_start_is_a_list(firm, capsysbinary):
+    assert "audit start, boot type, hint" in here(capsysbinary, "boots", "FS01", "--case", firm.case).text
+
+
+# Codes
+
+
+@pytest.mark.parametrize("code", ["-1073741718", "3221225578", "0xC000006A", "0xc000006a"])
+def test_a_code_in_any_spelling(code, capsysbinary):
+    """Old logs have signed numbers, and users paste them as they are."""
+    for line in ((code,), ("--format", "csv", code), (code, "--format", "csv"), ("--", code)):
+        assert b"STATUS_WRONG_PASSWORD" in here(capsysbinary, "code", *line).out
+
+
+def test_a_small_number_is_no_position_in_a_record():
+    tables = {row["table"] for row in run("code", "2", "--format", "jsonl").rows}
+    assert {"logon_types", "kerberos_codes"} <= tables
+    assert not tables & {"shutdown_1074", "session_names", "special_accounts", "classic_strings"}

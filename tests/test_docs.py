@@ -103,7 +103,7 @@ def test_every_parameter_mark_and_build_is_documented():
         (told,) = re.findall(rf"^\| `{row['mark']}` \| (.+) \|$", pages["Marks"], re.MULTILINE)
         assert re.search(rf"\b{row['event_id']} [^;]+ \(`{row['provider']}`\)", told)
     for row in catalogue.table("windows_builds"):
-        assert f"\n| {row['build']} | {row['name']} | {row['kind']} |" in pages["Builds"]
+        assert f"\n| {row['build']} | {row['workstation']} | {row['server']} |" in pages["Builds"]
 
 
 def test_every_end_reason_and_way_of_opening_is_explained(company):

@@ -370,7 +370,7 @@ TIMES = """2026-10-05|UTC|2026-10-05 00:00:00|2026-10-06 00:00:00
 
 @pytest.mark.parametrize("line", TIMES.split("\n"))
 def test_times_are_read(line):
-    """Among them a day of 25 hours (2026-10-25), one that begins at 01:00 (2018-11-04), and the ends of the calendar."""
+    """Among them a day of 25 hours (2026-10-25), one from 01:00 (2018-11-04), and the ends of the calendar."""
     value, zone, since, until = line.split("|")
     assert str(read_time(value, ZoneInfo(zone))) == since
     assert str(read_time(value, ZoneInfo(zone), end=True)) == until

@@ -10,6 +10,7 @@ from making_cases import Company, company, here, run
 from making_tables import rows
 
 from logontracks.case import Case
+from logontracks.queries.track import usual_hours
 
 NIGHT = ("--since", "2026-10-08 02:00", "--until", "2026-10-08 03:10")
 USERS = ("anna.berg", "svc-backup", "adm-david", "clara.diaz")
@@ -237,6 +238,24 @@ def test_a_name_that_nobody_has(firm, capsysbinary):
     assert done.code == 2
     assert not done.out
     assert "Did you mean anna.berg?" in done.said
+
+
+# Hours
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        ("8 8", None),
+        ("8 9 17", "08:00 to 17:59"),
+        ("7 7 8 8 12 2", "07:00 to 08:59"),
+        ("22 22 23 23 23 0 0 1 12 15", "22:00 to 01:59"),
+        ("0 3 6 9 12 15 18 21", None),
+    ],
+    ids=["too few", "all of three", "without a night", "a night shift", "at any hour"],
+)
+def test_usual_hours(hours, told):
+    assert usual_hours([int(hour) for hour in hours.split()]) == told
 
 
 # Controllers only

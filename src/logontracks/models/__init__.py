@@ -70,6 +70,8 @@ MODELS = (
     "failures",
     "log_spans",
     "coverage",
+    "silences",
+    "unlogged",
     "blind_spots",
     "evidence",
     "hosts",
@@ -136,6 +138,7 @@ def parameters() -> Mapping[str, str]:
     options = (row for row in catalogue.table("ticket_options") if row["name"] not in {"unused", "reserved"})
     return {
         "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),
+        "backslash": "CHR(92)",  # in a literal some engines take it for an escape
         "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
         # what stands for the host itself, or for no address
         "no_addresses": "'127.0.0.1', '::1', 'LOCAL', '0.0.0.0', '::'",
@@ -174,7 +177,7 @@ def version() -> str:
 FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "marks": ("marks", {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"}),
     "logon_types": ("logon_types", {"code": "INTEGER", "symbol": "VARCHAR"}),
-    "windows_builds": ("windows_builds", {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"}),
+    "windows_builds": ("windows_builds", {"build": "INTEGER", "workstation": "VARCHAR", "server": "VARCHAR"}),
     "kerberos_codes": ("kerberos_codes", {"code": "BIGINT", "meaning": "VARCHAR", "windows_reason": "VARCHAR"}),
     "status_codes": (
         "status_codes",
@@ -182,11 +185,23 @@ FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "encryption_types": ("encryption_types", {"code": "BIGINT", "symbol": "VARCHAR", "weak": "VARCHAR"}),
     "preauth_types": ("preauth_types", {"code": "BIGINT", "symbol": "VARCHAR", "meaning": "VARCHAR"}),
-    "event_kinds": ("events", {"provider": "VARCHAR", "event_id": "INTEGER", "subcategory": "VARCHAR"}),
-    "audit_policy": ("audit_policy", {"name": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"}),
+    "event_kinds": (
+        "events",
+        {
+            "provider": "VARCHAR",
+            "event_id": "INTEGER",
+            "subcategory": "VARCHAR",
+            "subcategory_guid": "VARCHAR",
+            "host_role": "VARCHAR",
+        },
+    ),
+    "audit_policy": (
+        "audit_policy",
+        {"name": "VARCHAR", "category": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"},
+    ),
     "blind_spot_texts": (
         "blind_spots",
-        {"kind": "VARCHAR", "subcategory": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
+        {"kind": "VARCHAR", "subcategory": "VARCHAR", "unit": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
     ),
 }
 """Tables of facts that models read: the table of the catalogue, and the columns they need."""

@@ -1,7 +1,7 @@
 """The questions that the faces ask of a case. Every face gets its answer from here, so all tell the same."""
 
 from logontracks.queries.answer import Answer
-from logontracks.queries.authentications import AuthenticationFilter, FailureFilter, authentications, failures
+from logontracks.queries.authentications import AuthenticationFilter, By, FailureFilter, authentications, failures
 from logontracks.queries.coverage import blind_spots, coverage, logs, policy
 from logontracks.queries.events import EventFilter, events
 from logontracks.queries.explain import Explanation, explain
@@ -16,6 +16,7 @@ __all__ = [
     "REASONS",
     "Answer",
     "AuthenticationFilter",
+    "By",
     "EventFilter",
     "Explanation",
     "FailureFilter",

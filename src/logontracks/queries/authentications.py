@@ -77,7 +77,8 @@ def authentications(
             left = number(connection, f"SELECT COUNT(*) {rows} AND a.name LIKE '%$'")
             rows += " AND COALESCE(a.name, '') NOT LIKE '%$'"
             if left:
-                notes = (*notes, f"{many(left, 'authentication')} of computers left out: --all shows all.")
+                told = f"{many(left, 'authentication')} of computers and managed services left out: --all shows all."
+                notes = (*notes, told)
         columns = _AUTHENTICATION if for_people else "a.*"
         found = listed(connection, columns, rows, "a.time, a.authentication_id", limit).told(*notes)
         return found if found.total or not for_people else found.told(*why_empty(connection, wanted.hosts))

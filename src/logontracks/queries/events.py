@@ -12,6 +12,8 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, answer, like, moment, number
+from logontracks.queries.coverage import why_empty
+from logontracks.queries.tables import with_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,11 @@ class EventFilter:
 
 def events(case: Case, wanted: EventFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
     """Events in the order of time; `for_people`: few columns in words instead of all of them."""
-    return case.read(lambda connection: _events(connection, wanted, limit, for_people=for_people))
+    found = case.read(lambda connection: _events(connection, wanted, limit, for_people=for_people))
+    if for_people and not found.total and case.manifest.tables is not None:
+        notes, of_tables = with_tables(case, lambda connection: why_empty(connection, wanted.hosts))
+        return found.told(*notes, *of_tables)
+    return found
 
 
 def _events(connection: Connection, wanted: EventFilter, limit: int, *, for_people: bool) -> Answer:

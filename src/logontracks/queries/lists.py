@@ -7,6 +7,7 @@ from datetime import datetime
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection
 from logontracks.queries.answer import Answer, listed, moment, number
+from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
 from logontracks.queries.events import people_events
 from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many, no_host, row_of
 
@@ -87,7 +88,10 @@ def boots(
             else "b.*"
         )
         rows = f"FROM boots AS b JOIN hosts AS h ON h.host_id = b.host_id WHERE {where}"
-        return listed(connection, columns, rows, "LOWER(h.host), b.host_id, boot_no", limit).told(*notes)
+        found_boots = listed(connection, columns, rows, "LOWER(h.host), b.host_id, boot_no", limit)
+        if for_people and not found_boots.total:
+            notes = (*notes, *why_empty(connection, names))
+        return found_boots.told(*notes)
 
     return answered(case, asked)
 
@@ -114,6 +118,8 @@ def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) 
         columns = "e.* EXCLUDE (uid)" if for_people else "e.*"
         rows = f"""FROM ({told} WHERE uid IN (SELECT role_uid FROM roles)) AS e JOIN roles ON role_uid = e.uid"""
         order = "e.channel <> 'Security', e.record_id, e.time, e.uid"
-        return listed(connection, f"role, {columns}", rows, order, limit)
+        give_reasons(connection)
+        notes = why_unknown(connection, f"SELECT {wanted}")
+        return listed(connection, f"role, {columns}", rows, order, limit).told(*notes)
 
     return answered(case, asked)

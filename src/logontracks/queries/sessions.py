@@ -9,7 +9,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, like, listed, moment, number
-from logontracks.queries.coverage import why_empty
+from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
 from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many, no_host
 
 REASONS = {
@@ -79,10 +79,12 @@ def _sessions(
     connection: Connection, wanted: SessionFilter, limit: int, *, for_people: bool, everything: bool
 ) -> Answer:
     where, notes = _where(connection, wanted, to=_KNOWN_TO if for_people and not everything else _TO)
-    rows = f"FROM sessions AS s WHERE {where}"
+    give_reasons(connection)
     if not for_people:
+        rows = f"FROM sessions AS s LEFT JOIN why AS w ON w.session_id = s.session_id WHERE {where}"
         order = "COALESCE(s.start_time, s.first_time), s.session_id"
-        return listed(connection, _WHOLE, rows, order, limit).told(*notes)
+        return listed(connection, f"{_WHOLE}, w.why_unknown", rows, order, limit).told(*notes)
+    rows = f"FROM sessions AS s WHERE {where}"
     shown = "TRUE"
     if not everything and not wanted.users:
         shown = "COALESCE(s.kind, 'person') = 'person'"
@@ -98,6 +100,7 @@ def _sessions(
             f"{many(folded, 'network logon')} counted, a row for each account, host, source and day: --all shows each."
         )
         notes = (*notes, told)
+    notes = (*notes, *why_unknown(connection, "SELECT session_id FROM chosen WHERE NOT folds"))
     found = listed(connection, "* EXCLUDE (sorted, id)", f"FROM ({_PEOPLE})", "sorted, id", limit).told(*notes)
     return found if found.total else found.told(*why_empty(connection, wanted.hosts))
 
@@ -110,7 +113,7 @@ NETWORK = """(COALESCE(s.logon_type, 0) IN (3, 8)
 LASTED = """CASE
     WHEN s.duration_s IS NOT NULL THEN spelled(s.duration_s)
     WHEN spelled(s.duration_max_s) = spelled(s.duration_min_s) THEN spelled(s.duration_min_s)
-    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s >= 1
+    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s >= 0.1
         THEN spelled(s.duration_min_s) || ' to ' || spelled(s.duration_max_s)
     WHEN s.duration_max_s IS NOT NULL THEN 'at most ' || spelled(s.duration_max_s)
     WHEN s.duration_min_s >= 1 THEN 'over ' || spelled(s.duration_min_s) END
@@ -247,7 +250,8 @@ def at_the_end(
                 told = f"{many(left, 'network logon')} without a record of the end left out: --all shows all."
                 notes = (*notes, told)
         query = f"FROM ({_OPEN} {rows} GROUP BY s.host_id, s.account, s.opened_by, {apart})"
-        return listed(connection, "* EXCLUDE (id)", query, "host, last_used DESC, id", limit).told(*notes)
+        found = listed(connection, "* EXCLUDE (id)", query, "host, last_used DESC, id", limit).told(*notes)
+        return found if found.total else found.told(*why_empty(connection, wanted.hosts))
 
     return answered(case, asked)
 
@@ -290,6 +294,7 @@ def who_was_on(
             if for_people
             else f"{sure}, {_WHOLE}"
         )
-        return listed(connection, columns, rows, "certainty, s.start_time, s.session_id", limit).told(*notes)
+        found = listed(connection, columns, rows, "certainty, s.start_time, s.session_id", limit).told(*notes)
+        return found if found.total or not for_people else found.told(*why_empty(connection, (host,)))
 
     return answered(case, asked)

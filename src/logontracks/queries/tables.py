@@ -147,6 +147,9 @@ def hosts_of(connection: Connection, hosts: tuple[str, ...]) -> tuple[list[int],
             known = [key for (key,) in connection.execute("SELECT computer_key FROM host_names").fetchall()]
             near = difflib.get_close_matches(name, [*known, *{key.partition(".")[0] for key in known}], 3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            account = literal(f"{name.partition('.')[0]}$")
+            if connection.execute(f"SELECT 1 FROM account_names WHERE name_key = {account}").fetchone():
+                hint = " Other logs name it; its own are not here."
             notes.append(f"No host of the case is called {host}.{hint}")
         elif len(rows) > 1 and "*" not in host:
             notes.append(f"{host} fits {len(rows):,} hosts: {', '.join(key for _, key in rows[:6])}.")

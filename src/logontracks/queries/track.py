@@ -12,6 +12,7 @@ from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.errors import QueryError
 from logontracks.queries.answer import Answer, listed, moment
 from logontracks.queries.authentications import FAILED_FROM
+from logontracks.queries.coverage import give_reasons, why_unknown
 from logontracks.queries.sessions import ENDED, LASTED, NETWORK
 from logontracks.queries.tables import accounts_of, among, many, with_tables
 
@@ -77,7 +78,8 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
     return f"""
     -- sessions that somebody sat at, or that ran something: a row each
     SELECT 1 AS rank, s.account, COALESCE(s.start_time, s.first_time) AS start_time, s.end_time,
-        words(s.opened_by) || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
+        COALESCE(words(s.opened_by), 'session')
+            || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
         NULL::BIGINT AS count, s.host, {_CLIENT} AS source,
         concat_ws(', ', {LASTED}, CASE WHEN s.admin THEN 'admin' END, s.auth_package,
             CASE WHEN s.reconnects > 1 THEN 'reconnected ' || s.reconnects || ' times'
@@ -171,25 +173,27 @@ def _header(connection: Connection, account: int, tz: ZoneInfo) -> dict[str, Any
         WHERE s.account_id = {account} AND s.opened_by = 'desktop'
         GROUP BY h.host ORDER BY COUNT(*) DESC, SUM(s.duration_min_s) DESC, 1 LIMIT 1""").fetchall()
     header["home_machine"] = home[0][0] if home else None
-    header["usual_hours"] = _usual_hours(connection, account, tz)
+    header["usual_hours"] = usual_hours(_starts(connection, account, tz))
     header["cannot_show"] = _limits(connection, account, header)
     return header
 
 
-def _usual_hours(connection: Connection, account: int, tz: ZoneInfo) -> str | None:
-    """Between which hours, in the zone, most desktop and remote desktop sessions start: 07 to 10.
-
-    None for under 3 of them, and where they start at any hour.
-    """
+def _starts(connection: Connection, account: int, tz: ZoneInfo) -> list[int]:
+    """The hours, in the zone, at which desktop and remote desktop sessions of an account began."""
     starts = connection.execute(f"""
-        SELECT epoch_us(start_time) FROM sessions WHERE account_id = {account} AND start_time IS NOT NULL
+        SELECT epoch_us(start_time) FROM sessions
+        WHERE account_id = {account} AND start_time BETWEEN TIMESTAMP '1971-01-01' AND TIMESTAMP '2200-01-01'
             AND opened_by IN ('desktop', 'remote_desktop') ORDER BY start_time DESC LIMIT 10000""").fetchall()
-    if len(starts) < 3:
+    return [datetime.fromtimestamp(start / 1e6, tz).hour for (start,) in starts]
+
+
+def usual_hours(hours: list[int]) -> str | None:
+    """Between which hours of the day most of these lie: 07:00 to 10:59. None for under 3, and for any hour."""
+    if len(hours) < 3:
         return None
-    hours = sorted(datetime.fromtimestamp(start / 1e6, tz).hour for (start,) in starts)
-    usual = len(hours) - 2 * max(len(hours) // 10, len(hours) > 4)  # the others are not usual
-    clock = [*hours, *(hour + 24 for hour in hours)]  # a night shift goes on after midnight
-    span, early = min((clock[at + usual - 1] - hour, hour) for at, hour in enumerate(hours))
+    usual = len(hours) - max(len(hours) // 5, min(2, len(hours) - 4), 0)  # the others are not usual
+    clock = sorted([*hours, *(hour + 24 for hour in hours)])  # a night shift goes on after midnight
+    span, early = min((clock[at + usual - 1] - clock[at], clock[at]) for at in range(len(hours)))
     return f"{early:02}:00 to {(early + span) % 24:02}:59" if span < 12 else None
 
 
@@ -203,16 +207,12 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
         said.append(
             "Only controllers tell of it: on which hosts its sessions ran, and when they ended, is not in the logs."
         )
-    ((open_, bounded, silent),) = connection.execute(f"""
-        SELECT COUNT(*) FILTER (end_reason = 'still_open' AND logon_type IN (3, 8)),
-            COUNT(*) FILTER (end_certainty = 'bounded'),
-            COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
+    give_reasons(connection)
+    said += why_unknown(connection, f"SELECT session_id FROM sessions WHERE account_id = {account}")
+    ((silent,),) = connection.execute(f"""
+        SELECT COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
                 AND opened_by IN ('desktop', 'remote_desktop'))
         FROM sessions WHERE account_id = {account}""").fetchall()
-    if open_:
-        said.append(f"No record tells the end of {many(open_, 'network logon')} of it.")
-    if bounded:
-        said.append(f"{many(bounded, 'session')} of it ended between two known times, not at a known one.")
     if silent:
         said.append(f"{many(silent, 'desktop session')} of it ran where locks are not audited.")
     if not header["kerberos"] and not header["ntlm"] and header["local_host_id"] is None:

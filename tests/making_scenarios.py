@@ -149,7 +149,7 @@ def account(own: Own, user: str, sid: str | None) -> tuple[str, str, str | None]
             of_domain = int(hashlib.sha256(key.partition(".")[0].encode()).hexdigest()[:6], 16)
             of_name = int(hashlib.sha256(name.lower().encode()).hexdigest()[:4], 16)
             sid = f"S-1-5-21-1-{of_domain}-7-{1000 + of_name}"
-    if name.endswith("$"):
+    if name.endswith("$") and "~" not in name:
         name = f"{own.host(name[:-1])}$"
     return own.domain(domain), name, own.sid(sid)
 

@@ -121,7 +121,9 @@ class Own:
         return re.sub(r"^S-1-5-21-", f"S-1-5-21-{900000 + self.number}", sid)
 
     def value(self, column: str, text: str) -> str:
-        """Names of machines and addresses in fields: no other scenario has those either."""
+        """Names of machines and addresses in fields: no other scenario has those either. ~ is its number already."""
+        if "~" in text:
+            return text
         if column in {"workstation", "target_server"} and text.lower() != "localhost" and not text[:1].isdigit():
             return self.host(text)
         if column == "service_name" and text.endswith("$"):

@@ -76,7 +76,7 @@ FORBIDDEN = {
 """What one of DuckDB, Spark and ClickHouse does not know, or takes for something else: only some can run a query for
 each row, each folds other letters, and some take a backslash for an escape ($backslash stands for one)."""
 
-_NO_KEY = "what it folds has no column in lower case: extents, counts, old names, names of servers, user principal names"
+_NO_KEY = "what it folds has no column in lower case: extents, counts, old names, servers, user principal names"
 _DISPLAY = "DOMAIN\\name in an account for people, still written as a literal"
 EXCEPTIONS = {
     ("account_lookup", "LOWER"): _NO_KEY,

@@ -207,7 +207,7 @@ class Case:
         connection = connect(**settings)
         for name, columns in TABLES.items():
             listed = getattr(self.manifest, name)
-            connection.execute(f"CREATE VIEW {name} AS {_select(columns, [self.folder / f.path for f in listed])}")
+            connection.execute(f"CREATE VIEW {name} AS {select(columns, [self.folder / f.path for f in listed])}")
         for file in self.manifest.tables.files if worked_out and self.manifest.tables else ():
             path = self.folder / file.path
             connection.execute(f"CREATE VIEW {path.stem} AS SELECT * FROM read_parquet({files([path])})")
@@ -251,7 +251,7 @@ _SOURCES = pa.schema(
 )
 
 
-def _select(columns: tuple[schema.Column, ...], paths: list[Path]) -> str:
+def select(columns: tuple[schema.Column, ...], paths: list[Path]) -> str:
     """SQL for these columns of these files; a column that a file lacks is NULL."""
     empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in columns)
     names = ", ".join(column.name for column in columns)

@@ -15,8 +15,9 @@ from making import DAY, MONDAY, in_this_process, ingest, log, logoff, state, str
 
 from logontracks import merge, pipeline, pool
 from logontracks.build import is_current
-from logontracks.case import FORMAT, MANIFEST, Case, Writer, writing
+from logontracks.case import Case, Writer, writing
 from logontracks.errors import CaseError
+from logontracks.manifest import FORMAT, MANIFEST
 
 HOUR = DAY // 24
 
@@ -389,10 +390,10 @@ def test_no_room_to_spill(disk: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """Comparing copies needs more memory than there is, and then more disk than there is."""
     logs = [log(tmp_path / f"{n}.evtx", [logoff(i, MONDAY + i) for i in range(1 + n, 30_000)]) for n in range(2)]
     case = disk / "case"
-    monkeypatch.setattr(merge, "MEMORY", "24MB")
+    monkeypatch.setattr(merge, "MEMORY", "32MB")
     refused(logs, case, "no space left|cannot be written")
     assert state(case) == "none"
-    monkeypatch.setattr(merge, "MEMORY", "640MB")
+    monkeypatch.setattr(merge, "MEMORY", "400MB")
     subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
     assert ingest(logs, case).startswith("29999.")
 

@@ -26,12 +26,13 @@ ROAD = {
     "copies": {"schema", "engines", "normalize"},
     "worker": {"errors", "schema", "sources", "normalize", "staging"},
     "pool": {"errors", "sources"},  # it starts the worker as a process
-    "case": {"errors", "schema", "engines"},
-    "merge": {"errors", "schema", "engines", "normalize", "staging", "copies", "case"},
+    "manifest": {"errors", "schema"},
+    "case": {"errors", "schema", "engines", "manifest"},
+    "merge": {"errors", "schema", "engines", "normalize", "staging", "copies", "manifest", "case"},
     "models": {"schema", "catalogue", "engines"},
-    "build": {"errors", "progress", "engines", "case", "models"},
-    "pipeline": {"build", "errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
-    "queries": {"build", "errors", "schema", "catalogue", "forms", "engines", "case"},
+    "build": {"errors", "progress", "engines", "manifest", "case", "models"},
+    "pipeline": {"build", "errors", "progress", "schema", "engines", "sources", "pool", "manifest", "case", "merge"},
+    "queries": {"build", "errors", "schema", "catalogue", "forms", "engines", "manifest", "case"},
     "cli": {"build", "catalogue", "errors", "progress", "schema", "case", "pipeline", "queries"},
     "__main__": {"cli"},
     "simulate": {"catalogue"},  # apart: it makes logs to try the rest with

@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logontracks import schema, staging
-from logontracks.case import File, Writer, select
+from logontracks.case import Writer, select
 from logontracks.copies import Copies
 from logontracks.engines.duckdb import Connection, connect, files, literal
+from logontracks.manifest import File
 from logontracks.normalize import STAGED
 
 SLICE_ROWS = 40_000
@@ -32,8 +33,8 @@ MANY = 8  # a dictionary with more than a row in so many is not worth its place
 MANY_FILES = 8  # of one day that are far from full, before they are made into one again
 ODD_DAY = date(1601, 1, 1)  # stands for all days that have no folder of their own, and for none
 SENSIBLE = (date(1990, 1, 1), date(2090, 1, 1))  # beyond these a day has no sense
-MOST_DAYS = 4_000  # that have a folder of their own: eleven years
-MEMORY = "640MB"
+MOST_DAYS = 2_000  # that have a folder of their own: a file costs some milliseconds, however little is in it
+MEMORY = "400MB"
 
 # First label of a host name, by which short and full names meet; as sources.envelope.tail works it out
 _SHORT = (
@@ -295,12 +296,13 @@ def _stage_again(
 ) -> list[Path]:
     """Stage the rows of event files of the case like new ones; the cells of each."""
     numbers = {sha256: number for number, sha256 in sources.items()}
-    free = count(max(sources, default=0) + 1)
+    listed = {file.path: file for file in writer.manifest.events}
+    free = count(-1, -1)  # those of sources that are read now are not negative
     cells: list[Path] = []
     for path in sorted(paths):
         query = f"""
             SELECT *, {_SHORT.format("computer_key")} AS short, CAST(time AS DATE) AS day
-            FROM ({select(schema.COLUMNS, [writer.folder / path])}) WHERE {_kept(without)}"""
+            FROM ({select(schema.COLUMNS, writer.folder, [listed[path]])}) WHERE {_kept(without)}"""
         for batch in connection.sql(query).to_arrow_reader(ROW_GROUP):
             rows = pa.Table.from_batches([batch])
             for name in ("short", *_DICTIONARIES):
@@ -365,7 +367,7 @@ def _write(connection: Connection, writer: Writer, sources: dict[int, str], plan
                 write_statistics=_STATISTICS,
                 store_schema=False,
             )
-            yield File(writer.add(path, f"events/day={day}"), len(own), str(day))
+            yield File(writer.add(path, f"events/day={day}"), len(own), str(day), len(_COLUMNS))
 
 
 _ORDER = ["short", "time", "record_id", "uid", "source_sha256", "position"]

@@ -23,7 +23,6 @@ from logontracks.build import build
 from logontracks.case import Case, writing
 from logontracks.engines.duckdb import literal
 from logontracks.manifest import File
-from logontracks.manifest import File
 
 
 def multiplied(case: Path, to: Path, times: int) -> int:

@@ -109,6 +109,7 @@ class Case:
 
     def _connect(self, *, worked_out: bool = True, **settings: Any) -> Connection:
         connection = connect(**settings)
+        connection.execute("SET python_enable_replacements = false")  # no variable of ours stands in for a table
         for name, columns in TABLES.items():
             connection.execute(f"CREATE VIEW {name} AS {select(columns, self.folder, getattr(self.manifest, name))}")
         for file in self.manifest.tables.files if worked_out and self.manifest.tables else ():

@@ -19,7 +19,7 @@ from logontracks.errors import UsageError
 Connection = duckdb.DuckDBPyConnection
 T = TypeVar("T")
 
-LEAST_MEMORY = 32  # MB
+LEAST_MEMORY = 16  # MB
 _SIZE = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?) ?(?P<unit>[kmgt])i?b", re.IGNORECASE)
 _MB = {"k": 0.001, "m": 1.0, "g": 1_000.0, "t": 1_000_000.0}
 

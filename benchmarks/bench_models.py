@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from logontracks.build import build
-from logontracks.case import Case, File, writing
+from logontracks.case import Case, writing
 from logontracks.engines.duckdb import literal
+from logontracks.manifest import File
 
 
 def multiplied(case: Path, to: Path, times: int) -> int:

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from logontracks import progress, schema
 from logontracks.build import is_current, work_out
-from logontracks.case import Case, File, Manifest, SourceEntry, Writer, writing
+from logontracks.case import Case, Writer, writing
 from logontracks.errors import SourceError
+from logontracks.manifest import File, Manifest, SourceEntry
 from logontracks.merge import Staged, merge
 from logontracks.pool import Result, read_all
 from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces

@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+import duckdb
+
 from logontracks import catalogue
-from logontracks.build import is_current
+from logontracks.build import flaw, is_newest
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.errors import CaseError, QueryError
@@ -59,7 +61,7 @@ def _give_short_names(connection: Connection) -> None:
 def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple[str, ...]]:
     """What `work` finds in the worked-out tables of a case, and what the user should know of them.
 
-    Raises CaseError when they have not been worked out.
+    Raises CaseError when they have not been worked out, or are no longer what they were.
     """
 
     def worked(connection: Connection) -> _T:
@@ -75,8 +77,13 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
         connection.executemany("INSERT INTO logon_words VALUES (?, ?)", types)
         return work(connection)
 
-    found = case.read(worked)
-    if is_current(case):
+    try:
+        found = case.read(worked)
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        if told := unusable(case):
+            raise told from error
+        raise
+    if is_newest(case):
         return found, ()
     tables = case.manifest.tables
     older = "the events of the case" if tables and tables.of != case.manifest.state else "this version of logontracks"
@@ -87,6 +94,17 @@ def answered(case: Case, asked: Callable[[Connection], Answer]) -> Answer:
     """The answer to a question to the tables, with what the user should know of them. Raises CaseError as above."""
     found, notes = with_tables(case, asked)
     return found.told(*notes)
+
+
+def unusable(case: Case) -> CaseError | None:
+    """Why tables are not there to be asked, or not with the columns they should have; None where that is no reason."""
+    what = flaw(case)
+    if what is None and is_newest(case):
+        return None
+    return CaseError(
+        f"the tables of the case in {case.folder} cannot be read: {what or 'they are of another version'}",
+        f"run `logontracks build --case {case.folder}`",
+    )
 
 
 def accounts_of(connection: Connection, users: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:

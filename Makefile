@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# a Python that has plaso or other readers of EVTX, for `make bench`
+PEERS ?= $(BIN)/python
 
 .PHONY: demo test lint types fix docs examples golden bench bench-models fuzz clean
 
@@ -51,7 +53,7 @@ golden: $(READY)  ## rewrite tests/golden and tests/golden_sessions from the rea
 
 bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/make_data.py
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py --peers $(PEERS)
 
 bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
 	$(BIN)/python benchmarks/make_data.py

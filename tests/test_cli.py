@@ -340,7 +340,8 @@ def test_nothing_found_is_no_error(firm, capsysbinary):
     done = here(capsysbinary, "events", "--case", firm.case, "--user", "nobody")
     assert done.code == 0
     assert len(done.text.splitlines()) == 2
-    assert done.said == "No event fits.\n"
+    assert done.said.startswith("Security logs of 9 hosts start 2026-10-05 00:01 UTC and end 2026-10-11 23:59 UTC.\n")
+    assert done.said.endswith("\nNo event fits.\n")
     assert here(capsysbinary, "events", "--case", firm.case, "--user", "nobody", "--format", "jsonl") == Done(
         0, b"", ""
     )

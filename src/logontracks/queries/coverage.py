@@ -72,8 +72,9 @@ def blind_spots(
 
     def asked(connection: Connection) -> Answer:
         where, notes = _hosts(connection, hosts)
-        if hosts:
-            where = f"({where} OR host_id IS NULL)"
+        if hosts:  # a controller without a log matters to all, another computer to who asks for it
+            named = " OR ".join(f"contains(LOWER(host), {literal(host.lower().strip('*'))})" for host in hosts)
+            where = f"({where} OR (host_id IS NULL AND (kind IN ('no_controller', 'no_controller_log') OR {named})))"
         if since is not None:
             where += f" AND COALESCE(end_time, TIMESTAMP '9999-12-31') >= TIMESTAMP {literal(since.isoformat(' '))}"
         if until is not None:

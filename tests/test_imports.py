@@ -31,7 +31,8 @@ ROAD = {
     "build": {"errors", "progress", "engines", "case", "models"},
     "pipeline": {"build", "errors", "progress", "schema", "engines", "sources", "pool", "case", "merge"},
     "queries": {"build", "errors", "schema", "catalogue", "forms", "engines", "case"},
-    "cli": {"build", "catalogue", "errors", "progress", "schema", "case", "pipeline", "queries"},
+    "score": {"errors", "engines", "case", "queries"},
+    "cli": {"build", "catalogue", "errors", "progress", "schema", "case", "pipeline", "queries", "score"},
     "__main__": {"cli"},
     "simulate": {"catalogue"},  # apart: it makes logs to try the rest with
 }

@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## write a small company's event logs, read them into a case, and show the night of the intrusion
 	rm -rf demo
-	$(BIN)/python -m logontracks.simulate demo/logs
+	$(BIN)/python -m logontracks.simulate demo/logs --truth demo/truth
 	$(BIN)/logontracks ingest demo/logs --case demo/case
 	$(BIN)/logontracks failures --by source --case demo/case
 	$(BIN)/logontracks presence --user anna.berg --since 2026-10-08 --until 2026-10-08 --case demo/case

@@ -10,6 +10,7 @@ from logontracks.simulate.kerberos import Network
 from logontracks.simulate.network import Files
 from logontracks.simulate.records import Share
 from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_POWER, SECURITY
+from logontracks.simulate.truth import Truth
 
 DOMAIN = Domain("LARCH", "larch.example", "S-1-5-21-2718281828-1414213562-1732050808")
 
@@ -52,6 +53,7 @@ class Company:
     hosts: Mapping[str, Host]
     copier: Outsider
     attacker: Outsider
+    truth: Truth
     public: Files = field(
         default_factory=lambda: Files(Share("Public", r"D:\Shares\Public"), ("\\", "templates\\letter.dotx"))
     )
@@ -84,29 +86,42 @@ _ACCOUNTS = {
     "svc-app": 1142,
     "svc-scan": 1143,
 }
+_SECOND_ACCOUNTS = {"adm-david": "david.engel"}
 
 
 def assemble(seed: int, monday: int) -> Company:
     """The company as it stands when the week begins at `monday` (ticks)."""
+    truth = Truth()
     hosts = {}
     for name, address, rid, role, build, days_up in _PLACES:
-        host = Host(name, address, DOMAIN, rid, role, build, Random(f"{seed} {name}"))
+        host = Host(name, address, DOMAIN, rid, role, build, Random(f"{seed} {name}"), truth)
         boot = host.start(monday - int(days_up * DAY))
         host.console_managers = open_managers(host, boot.started + 8 * SECOND, 1)
         hosts[name] = host
+        truth.joined(host)
     accounts = {
         name: Account(name, f"{DOMAIN.sid}-{rid}", DOMAIN.netbios, DOMAIN.realm) for name, rid in _ACCOUNTS.items()
     }
     controllers = [host for host in hosts.values() if host.role == "controller"]
     members = [host for host in hosts.values() if host.role != "controller"]
+    people = _people(hosts, accounts, monday)
+    for name, account in accounts.items():
+        owner = _SECOND_ACCOUNTS.get(name, name)
+        if owner not in people:
+            truth.identity(account, "service")
+        else:
+            truth.identity(account, "person" if owner == name else "administrator", person=owner)
+    for name, person in people.items():
+        truth.owners[person.host.name] = name
     return Company(
-        Network(DOMAIN, controllers, members, Random(f"{seed} network")),
+        Network(DOMAIN, controllers, members, Random(f"{seed} network"), truth),
         Random(f"{seed} people"),
-        _people(hosts, accounts, monday),
+        people,
         accounts,
         hosts,
         copier=Outsider("COPIER-2F", "10.20.1.60"),
         attacker=Outsider("DESKTOP-7QK3V1H", "203.0.113.57"),
+        truth=truth,
     )
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logontracks.simulate.cast import DOMAIN, Company, assemble
-from logontracks.simulate.evtx_writer import Event, filetime, write_evtx
-from logontracks.simulate.host import DAY, MINUTE, date_of
+from logontracks.simulate.evtx_writer import filetime, write_evtx
+from logontracks.simulate.host import DAY, MINUTE, Written, date_of
 from logontracks.simulate.intrusion import STORY as INTRUSION
 from logontracks.simulate.intrusion import intrude
 from logontracks.simulate.network import own_traffic, visit
@@ -41,19 +41,22 @@ class Summary:
     story: str
 
 
-def build(out: Path, *, seed: int = 1) -> Summary:
-    """Write OUT/<host>/<channel>.evtx for every host. The same seed gives the same bytes."""
+def build(out: Path, *, seed: int = 1, truth: Path | None = None) -> Summary:
+    """Write OUT/<host>/<channel>.evtx for every host, and what really happened into the folder `truth`.
+
+    The same seed gives the same bytes.
+    """
     monday = filetime(MONDAY)
     firm = assemble(seed, monday)
     Week(firm, monday).run()
     intrude(firm, monday)
     _talk_among_computers(firm, monday)
-    logs: list[tuple[Path, Sequence[Event], int]] = []
-    forwarded: list[Event] = []
+    logs: list[tuple[Path, Sequence[Written], int]] = []
+    forwarded: list[Written] = []
     for host in firm.hosts.values():
         host.number_sessions()
         for channel in host.channels():
-            events: Sequence[Event] = host.events(channel, monday, monday + 7 * DAY)
+            events: Sequence[Written] = host.events(channel, monday, monday + 7 * DAY)
             first_id = host.rng.randint(900, 240_000)
             if host.name == "APP01" and channel == "Security":
                 forwarded = _forward(events, first_id)
@@ -62,7 +65,12 @@ def build(out: Path, *, seed: int = 1) -> Summary:
     logs.append((out / "FS01" / "ForwardedEvents.evtx", forwarded, 1))
     for path, events, first_id in logs:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_evtx(path, events, first_record_id=first_id)
+        write_evtx(path, (written.event for written in events), first_record_id=first_id)
+        for written in events:
+            if written.about:
+                written.about.logged = True
+    if truth:
+        firm.truth.write(truth)
     return _summary(firm, logs)
 
 
@@ -84,24 +92,27 @@ def _talk_among_computers(firm: Company, monday: int) -> None:
             moment += controller.rng.randint(8 * MINUTE, 22 * MINUTE)
 
 
-def _forward(events: Sequence[Event], first_id: int) -> list[Event]:
+def _forward(events: Sequence[Written], first_id: int) -> list[Written]:
     """Copies as a collector gets them: the body, with the origin's record number, is the origin's."""
-    numbered = (replace(event, record_id=first_id + number) for number, event in enumerate(events))
-    return [event for event in numbered if event.template.event_id in _FORWARDED]
+    return [
+        Written(replace(event, record_id=first_id + number), about)
+        for number, (event, about) in enumerate(events)
+        if event.template.event_id in _FORWARDED
+    ]
 
 
-def _cleared(events: Sequence[Event], first_id: int) -> tuple[Sequence[Event], int]:
+def _cleared(events: Sequence[Written], first_id: int) -> tuple[Sequence[Written], int]:
     """What a clear leaves: its own record and all after it; record numbers go on."""
-    start = next(number for number, event in enumerate(events) if event.template.event_id == 1102)
+    start = next(number for number, (event, _) in enumerate(events) if event.template.event_id == 1102)
     return events[start:], first_id + start
 
 
-def _summary(firm: Company, logs: Sequence[tuple[Path, Sequence[Event], int]]) -> Summary:
+def _summary(firm: Company, logs: Sequence[tuple[Path, Sequence[Written], int]]) -> Summary:
     kinds: Counter[tuple[str, int]] = Counter()
     times: list[int] = []
     for path, events, _ in logs:
         forwarded = path.stem == "ForwardedEvents"
-        for event in events:
+        for event, _ in events:
             kinds["ForwardedEvents" if forwarded else event.template.channel, event.template.event_id] += 1
             times.append(event.filetime)
     return Summary(

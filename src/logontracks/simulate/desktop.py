@@ -18,6 +18,7 @@ from logontracks.simulate.kerberos import LOCKED, WRONG_PASSWORD, Network
 from logontracks.simulate.network import spaced
 from logontracks.simulate.records import NEGOTIATE, SECLOGO, USER32, Style
 from logontracks.simulate.templates import LSM, RCM, RDP, WINLOGON
+from logontracks.simulate.truth import Authentication
 
 _CONSOLE_ACTIVITY = "61a55000-55e5-1017-0000-000000000000"  # the same on every Windows
 _LOCAL_SYSTEM, _NETWORK_SERVICE = "S-1-5-18", "S-1-5-20"
@@ -64,9 +65,14 @@ class Desktop:
 
 def open_managers(host: Host, moment: int, terminal: int) -> list[Session]:
     """The sessions of a terminal's font driver and window manager (filtered, elevated), in the order of their end."""
-    driver = host.open(Account(f"UMFD-{terminal}", f"S-1-5-96-0-{terminal}", "Font Driver Host"), 2, moment)
+    by = "window_manager"
+    driver = host.open(
+        Account(f"UMFD-{terminal}", f"S-1-5-96-0-{terminal}", "Font Driver Host"), 2, moment, opened_by=by
+    )
     later = spaced(host, moment, 90, 300)
-    filtered = host.open_pair(Account(f"DWM-{terminal}", f"S-1-5-90-0-{terminal}", "Window Manager"), 2, later)
+    filtered = host.open_pair(
+        Account(f"DWM-{terminal}", f"S-1-5-90-0-{terminal}", "Window Manager"), 2, later, opened_by=by
+    )
     return [driver, filtered, filtered.linked or filtered]
 
 
@@ -103,14 +109,15 @@ def log_on(
     by: Session | None = None,
     privileged: bool = False,
     joins: bool = True,
+    source: Peer | None = None,
 ) -> tuple[Session, int]:
     """4768, 4769 for the host itself, 4648, 4624 (two of them and a 4672 where the token is split).
 
     Gives the session that later records name and the moment after. `joins`: the LogonGuid equals that of the 4769.
     """
-    net.sign_in(moment - 6 * MILLISECOND, account, host)
-    guid = net.service_ticket(moment - 3 * MILLISECOND, account, host, host.account).guid if joins else ZERO_GUID
-    return write_logon(
+    ticket = net.sign_in(moment - 6 * MILLISECOND, account, host)
+    service = net.service_ticket(moment - 3 * MILLISECOND, account, host, host.account) if joins else None
+    session, at = write_logon(
         host,
         moment,
         account,
@@ -118,10 +125,15 @@ def log_on(
         split=split,
         style=style,
         address=address,
-        guid=guid,
+        guid=service.guid if service else ZERO_GUID,
         by=by,
         privileged=privileged,
+        source=source,
     )
+    ticket.told.session = session
+    if service:
+        service.told.session = session
+    return session, at
 
 
 def write_logon(
@@ -136,6 +148,7 @@ def write_logon(
     guid: str,
     by: Session | None = None,
     privileged: bool = False,
+    source: Peer | None = None,
 ) -> tuple[Session, int]:
     """The host's own share of a logon: 4648, 4624 once or as a pair, 4672. `privileged`: a whole token, not split."""
     by = by or host.system
@@ -146,7 +159,9 @@ def write_logon(
         host, moment, by, account, caller, guid=guid, address=address, port=port, activity=style.activity
     )
     at = spaced(host, moment)
-    session = host.open_pair(account, logon_type, at, guid=guid) if split else host.open(account, logon_type, at)
+    opened_by = "runas" if style is SECLOGO else ""
+    make = host.open_pair if split else host.open
+    session = make(account, logon_type, at, source=source, opened_by=opened_by)
     first = session.linked or session
     first.guid = guid
     for half in (first, session) if split else (session,):
@@ -179,6 +194,7 @@ def close(host: Host, moment: int, session: Session) -> int:
 def log_on_console(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
     session, at = log_on(net, moment, account, host, 2, split=split)
     desktop = Desktop(host, session, host.console, host.console_managers)
+    host.truth.presence(session, "active", session.opened)
     _arrive(desktop, at)
     return desktop
 
@@ -201,6 +217,7 @@ def _notify(desktop: Desktop, event_id: int, moment: int) -> None:
 
 
 def lock(desktop: Desktop, moment: int) -> None:
+    desktop.host.truth.presence(desktop.session, "locked", moment)
     records.locked(desktop.host, moment, desktop.session, desktop.terminal)
 
 
@@ -210,6 +227,7 @@ def unlock(net: Network, desktop: Desktop, moment: int) -> None:
     split = desktop.session.linked is not None
     address = "127.0.0.1" if desktop.address == "LOCAL" else desktop.address
     session, at = write_logon(host, moment, account, 7, split=split, style=USER32, address=address, guid=ZERO_GUID)
+    host.truth.presence(desktop.session, "active", at)
     records.unlocked(host, at, desktop.session, desktop.terminal)
     at = close(host, spaced(host, at, 5, 20), session)
     net.sign_in(at, account, host)
@@ -224,25 +242,27 @@ def mistype(
 ) -> None:
     """A wrong password at the desk: Kerberos refuses (4771), the host says so (4625). The first controller is told."""
     controller = net.controller_for(host, moment)
-    if is_locked:
-        net.refuse_locked(moment, account, host, controller)
-    else:
-        net.refuse(moment, account, host, controller)
-        if controller is not net.controllers[0]:
-            net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
-    records.failed_logon(
-        host,
-        spaced(host, moment, 8, 60),
-        account,
-        logon_type,
-        USER32,
-        status=LOCKED if is_locked else 0xC000006D,
-        sub_status=0 if is_locked else WRONG_PASSWORD,
-        reason="%%2307" if is_locked else "%%2313",
-        workstation=host.name,
-        address="127.0.0.1",
-        port=0,
-    )
+    why = "locked_out" if is_locked else "wrong_password"
+    with host.truth.attempt(moment, account, host, source=None, logon_type=logon_type, reason=why):
+        if is_locked:
+            net.refuse_locked(moment, account, host, controller)
+        else:
+            net.refuse(moment, account, host, controller)
+            if controller is not net.controllers[0]:
+                net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
+        records.failed_logon(
+            host,
+            spaced(host, moment, 8, 60),
+            account,
+            logon_type,
+            USER32,
+            status=LOCKED if is_locked else 0xC000006D,
+            sub_status=0 if is_locked else WRONG_PASSWORD,
+            reason="%%2307" if is_locked else "%%2313",
+            workstation=host.name,
+            address="127.0.0.1",
+            port=0,
+        )
 
 
 def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
@@ -273,6 +293,7 @@ def run_as(net: Network, moment: int, desktop: Desktop, account: Account, *, sta
     """A program started under another account: 4648 by the person, a type 2 pair by seclogo that is no desktop."""
     host = desktop.host
     session, at = log_on(net, moment, account, host, 2, split=True, style=SECLOGO, address="::1", by=desktop.session)
+    host.truth.hop(session.opened, desktop.session, session, "runas", "switch")
     close(host, at + stay, session)
     return session
 
@@ -289,8 +310,13 @@ def connect(
     *,
     split: bool,
     kerberos: bool = True,
+    by: Session | None = None,
+    credential: str = "",
 ) -> Desktop:
-    """A new RDP session: network level logon (type 3), 1149, a terminal session, the type 10 logon, 21 and 22."""
+    """A new RDP session: network level logon (type 3), 1149, a terminal session, the type 10 logon, 21 and 22.
+
+    `by` is the session on the client from which somebody connects; `credential` as in the truth of hops.
+    """
     connection = f"f420{new_guid(net.rng)[4:-4]}0000"
     at = _knock(
         net,
@@ -306,7 +332,11 @@ def connect(
     terminal = host.terminal
     managers, at = window_managers(host, spaced(host, at, 500, 900), terminal)
     at = spaced(host, at, 900, 2100)
-    session, at = log_on(net, at, account, host, 10, split=split, address=client.address)
+    session, at = log_on(net, at, account, host, 10, split=split, address=client.address, source=client)
+    if not credential:
+        credential = "switch" if by and by.account != account else "same"
+    host.truth.hop(session.opened, by, session, "remote_desktop", credential)
+    host.truth.presence(session, "active", session.opened)
     host.connections += 1
     desktop = Desktop(host, session, terminal, managers, client.address, connection, client.name, host.connections)
     _arrive(desktop, at)
@@ -347,12 +377,16 @@ def _network_level_logon(
     net: Network, moment: int, account: Account, client: Peer, host: Host, *, privileged: bool, kerberos: bool
 ) -> None:
     if kerberos:
-        guid = net.service_ticket(moment, account, client, host.account).server_guid
+        ticket = net.service_ticket(moment, account, client, host.account)
+        guid = ticket.server_guid
+        told: Authentication | None = ticket.told
     else:
         guid = ZERO_GUID
-        net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
+        told = net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
     at = spaced(host, moment, 3, 40)
-    session = host.open(account, 3, at, guid=guid)
+    session = host.open(account, 3, at, guid=guid, source=client)
+    if told and not told.session:
+        told.session = session
     if privileged:
         records.privileges(host, at, session)
         at = spaced(host, at, 0.05, 0.2)
@@ -374,12 +408,13 @@ def _network_level_logon(
 def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:
     """The client goes away, the session stays: 4779, locked a second later; 40 and 24 with the client's address."""
     host = desktop.host
+    host.truth.presence(desktop.session, "disconnected", moment)
     _window_station(desktop, 4779, moment)
     desktop.tell(40, spaced(host, moment, 1, 9), Reason=reason)
     desktop.tell(24, spaced(host, moment, 60, 300))
     values = {"ReasonCode": reason}
     host.log(103, moment, values, provider=RDP, activity=desktop.connection, user_sid=_NETWORK_SERVICE, process="rdp")
-    lock(desktop, spaced(host, moment, 700, 1400))
+    records.locked(host, spaced(host, moment, 700, 1400), desktop.session, desktop.terminal)
 
 
 def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None:
@@ -393,6 +428,7 @@ def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None
         net, moment, client, host, account=desktop.account, connection=desktop.connection, privileged=privileged
     )
     at = spaced(host, at, 300, 900)
+    host.truth.presence(desktop.session, "locked", at)
     _window_station(desktop, 4778, at)
     desktop.tell(25, spaced(host, at, 200, 900))
     unlock(net, desktop, spaced(host, at, 2000, 3000))

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from logontracks.simulate.evtx_writer import Event, Template, filetime
 from logontracks.simulate.templates import SECURITY, template
+
+if TYPE_CHECKING:
+    from logontracks.simulate.truth import Attempt, Truth
 
 MILLISECOND = 10_000
 SECOND = 1000 * MILLISECOND
@@ -83,14 +86,40 @@ class Outsider:
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """One logon session. Its id is 0 until `Host.number_sessions` knows all sessions of the boot."""
+    """One logon session. Its id is 0 until `Host.number_sessions` knows all sessions of the boot.
+
+    `number` and what follows it is for the truth. `ended`: when somebody logged off; a session ends with its host else.
+    `logged`: its start is in the logs that were written.
+    """
 
     account: Account
     logon_type: int
     opened: int
+    host: "Host"
     guid: str = ZERO_GUID
     linked: "Session | None" = None
     logon_id: int = 0
+    is_filtered: bool = False
+    number: int = 0
+    ended: int | None = None
+    source: Peer | None = None
+    source_address: str | None = None
+    opened_by: str = ""
+    attack: str | None = None
+    logged: bool = False
+
+
+_OPENED_BY = {
+    2: "desktop",
+    3: "network",
+    4: "scheduled_task",
+    5: "service",
+    7: "unlock",
+    9: "netonly",
+    10: "remote_desktop",
+    11: "desktop",
+}
+"""What opens a session of a type unless more is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +139,7 @@ class Boot:
     pids: Mapping[str, int]
     first_logon_id: int
     stopped: int | None = None
+    end_kind: str | None = None  # shutdown, crash
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +153,14 @@ class _Record:
     process_id: int
     thread_id: int
     keywords: int | None
+    about: "Session | Attempt | None"
+
+
+class Written(NamedTuple):
+    """A record as it stands in a log, and the session that it begins or the attempt that it tells of."""
+
+    event: Event
+    about: "Session | Attempt | None"
 
 
 _FIXED_PIDS = {"kernel": 4, "none": 0}
@@ -140,6 +178,7 @@ class Host:
     role: Role
     build: Build
     rng: Random
+    truth: "Truth"
     boots: list[Boot] = field(default_factory=list)
     terminal: int = 1  # the last terminal session that was made
     console: int = 1  # the one at the screen; a new one when its user logs off
@@ -162,7 +201,11 @@ class Host:
     def system(self) -> Session:
         """The operating system as the subject of its own records: SYSTEM's SID under the computer's name."""
         own = Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
-        return Session(own, 0, 0, logon_id=0x3E7)
+        return Session(own, 0, 0, self, logon_id=0x3E7)
+
+    def names(self) -> list[str]:
+        """All names it has had, in lower case."""
+        return [self.fqdn.lower(), self.name.lower()]
 
     def port(self) -> int:
         """The next client port: ports of one host rise and come round again."""
@@ -195,16 +238,46 @@ class Host:
         boot = self.boot_at(moment)
         return moment > boot.started + 40 * SECOND and (boot.stopped is None or moment < boot.stopped)
 
-    def open(self, account: Account, logon_type: int, moment: int, *, guid: str = ZERO_GUID) -> Session:
-        session = Session(account, logon_type, moment, guid)
+    def open(
+        self,
+        account: Account,
+        logon_type: int,
+        moment: int,
+        *,
+        guid: str = ZERO_GUID,
+        source: Peer | None = None,
+        opened_by: str = "",
+    ) -> Session:
+        """A new session. `source`: the machine that it is opened from, where that is another one."""
+        session = Session(
+            account,
+            logon_type,
+            moment,
+            self,
+            guid,
+            source=source,
+            source_address=source.address if source else None,
+            opened_by=opened_by or _OPENED_BY.get(logon_type, ""),
+        )
         self._sessions.append(session)
+        self.truth.opened(session)
         return session
 
-    def open_pair(self, account: Account, logon_type: int, moment: int, *, guid: str = ZERO_GUID) -> Session:
+    def open_pair(
+        self,
+        account: Account,
+        logon_type: int,
+        moment: int,
+        *,
+        guid: str = ZERO_GUID,
+        source: Peer | None = None,
+        opened_by: str = "",
+    ) -> Session:
         """The two halves of a split token; gives the filtered one, whose `linked` is the elevated one."""
-        elevated = self.open(account, logon_type, moment, guid=guid)
-        filtered = self.open(account, logon_type, moment)
+        elevated = self.open(account, logon_type, moment, guid=guid, source=source, opened_by=opened_by)
+        filtered = self.open(account, logon_type, moment, source=source, opened_by=opened_by)
         elevated.linked, filtered.linked = filtered, elevated
+        filtered.is_filtered = True
         return filtered
 
     def log(
@@ -219,8 +292,9 @@ class Host:
         process: str = "lsass",
         keywords: int | None = None,
         written: int | None = None,
+        starts: Session | None = None,
     ) -> None:
-        """Log one record.
+        """Log one record. `starts`: the session whose beginning it tells.
 
         `values` by field name may hold more than the version of this host has: what it lacks is left out; a sequence
         gives the values of unnamed fields. A Session stands for its id. `activity` True means the id of the boot.
@@ -237,6 +311,7 @@ class Host:
             self.pid(process, moment),
             4 * self.rng.randint(140, 1600),
             keywords,
+            starts or self.truth.attempt_now,
         )
         self._records[kind.channel].append(record)
 
@@ -252,10 +327,10 @@ class Host:
                 logon_id += self.rng.randint(0x16, 0x3F0) + (session.opened - before) // SECOND * pace
                 session.logon_id, before = logon_id, session.opened
 
-    def events(self, channel: str, since: int, until: int) -> list[Event]:
+    def events(self, channel: str, since: int, until: int) -> list[Written]:
         """The records of a channel that were written in a stretch of time, in their order."""
         records = sorted(self._records[channel], key=lambda record: record.written)
-        return [self._event(record) for record in records if since <= record.written < until]
+        return [Written(self._event(record), record.about) for record in records if since <= record.written < until]
 
     def channels(self) -> list[str]:
         return sorted(self._records)

@@ -6,6 +6,7 @@ from random import Random
 
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, Account, Domain, Host, Peer, new_guid
 from logontracks.simulate.templates import AUDIT_FAILURE
+from logontracks.simulate.truth import Authentication, Truth, spelled
 
 WRONG_PASSWORD, UNKNOWN_USER, LOCKED = 0xC000006A, 0xC0000064, 0xC0000234
 
@@ -20,6 +21,7 @@ class Ticket:
     controller: Host
     digest: str
     expires: int
+    told: Authentication
     services: dict[str, "ServiceTicket"] = field(default_factory=dict)
 
 
@@ -30,6 +32,7 @@ class ServiceTicket:
     guid: str
     server_guid: str
     given: int
+    told: Authentication
 
 
 @dataclass(eq=False)
@@ -40,6 +43,7 @@ class Network:
     controllers: list[Host]
     members: list[Host]
     rng: Random
+    truth: Truth
     _tickets: dict[tuple[str, str], Ticket] = field(default_factory=dict)
 
     @property
@@ -55,7 +59,8 @@ class Network:
     def sign_in(self, moment: int, account: Account, client: Peer, *, spelling: str | None = None) -> Ticket:
         """A fresh ticket-granting ticket (4768). `spelling`: the domain as the client wrote it."""
         controller = self.controller_for(client, moment)
-        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE)
+        told = self.truth.authenticated(moment, spelled(account), client, controller)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, told)
         self._tickets[client.name, account.name] = ticket
         values = {
             "TargetUserName": account.name,
@@ -85,7 +90,8 @@ class Network:
         held = ticket.services.get(service.name)
         if held and not fresh and moment - held.given >= 0:
             return held
-        given = ServiceTicket(new_guid(self.rng), new_guid(self.rng), moment)
+        told = self.truth.authenticated(moment, spelled(account), client, ticket.controller, service=service.name)
+        given = ServiceTicket(new_guid(self.rng), new_guid(self.rng), moment, told)
         ticket.services[service.name] = given
         self._log_service_ticket(moment, ticket, account=account, client=client, service=service, guid=given.guid)
         return given
@@ -155,8 +161,10 @@ class Network:
         }
         controller.log(4768, moment, values, keywords=AUDIT_FAILURE)
 
-    def check_password(self, moment: int, name: str, workstation: str, controller: Host, status: int = 0) -> None:
-        """4776: NTLM. The record has neither the client's address nor the server that asked."""
+    def check_password(
+        self, moment: int, name: str, workstation: str, controller: Host, status: int = 0
+    ) -> Authentication | None:
+        """4776: NTLM. The record has neither the client's address nor the server that asked. None: it was refused."""
         values = {
             "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
             "TargetUserName": name,
@@ -164,6 +172,7 @@ class Network:
             "Status": status,
         }
         controller.log(4776, moment, values, keywords=AUDIT_FAILURE if status else None)
+        return None if status else self.truth.authenticated(moment, name, workstation, controller)
 
     def _log_service_ticket(
         self,

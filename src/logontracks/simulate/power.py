@@ -63,7 +63,7 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
 
 def _session_zero(host: Host, moment: int) -> None:
     account = Account("UMFD-0", "S-1-5-96-0-0", "Font Driver Host")
-    session = host.open(account, 2, moment)
+    session = host.open(account, 2, moment, opened_by="window_manager")
     caller = ADVAPI_WININIT.caller.values(host, moment)
     records.explicit_credentials(host, moment, host.system, account, caller)
     records.logon(
@@ -154,6 +154,7 @@ def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, 
     _classic(host, 6006, at, ("",))
     host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog")
     host.boots[-1].stopped = spaced(host, at, 4000, 7000)
+    host.boots[-1].end_kind = "shutdown"
 
 
 def uptime_told(host: Host, moment: int) -> None:
@@ -168,7 +169,7 @@ def _classic(host: Host, event_id: int, moment: int, strings: tuple[str, ...]) -
 
 def service_started(host: Host, moment: int, account: Account) -> Session:
     """A service under SYSTEM or its kin: 4624 type 5 with the same id every time, 4672 after it."""
-    session = Session(account, 5, moment, logon_id=_RESERVED[account.name])
+    session = Session(account, 5, moment, host, logon_id=_RESERVED[account.name])
     records.logon(host, moment, session, ADVAPI_SERVICES, elevated=True, by=host.system)
     records.privileges(host, spaced(host, moment, 0.05, 0.2), session)
     return session
@@ -229,3 +230,4 @@ def _moments(first: int, mean: int, begin: int, end: int, host: Host) -> list[in
 def crash(host: Host, moment: int) -> None:
     """Power gone: nothing is logged now."""
     host.boots[-1].stopped = moment
+    host.boots[-1].end_kind = "crash"

@@ -136,13 +136,13 @@ def logon(
     }
     if domain is not None:
         values["TargetDomainName"] = domain
-    host.log(4624, moment, values, activity=style.activity if activity is None else activity)
+    host.log(4624, moment, values, activity=style.activity if activity is None else activity, starts=session)
 
 
 def start_of_system(host: Host, moment: int) -> None:
     """4624 type 0: SYSTEM itself, once a boot."""
     style = Style("-", "-", Caller("", "kernel"), activity=False)
-    session = Session(SYSTEM, 0, moment, logon_id=0x3E7)
+    session = Session(SYSTEM, 0, moment, host, logon_id=0x3E7)
     logon(host, moment, session, style, elevated=True, impersonation="-")
 
 
@@ -161,10 +161,14 @@ def privileges(host: Host, moment: int, session: Session, *, activity: bool = Tr
 
 
 def logoff(host: Host, moment: int, session: Session) -> None:
+    """4634: the session is no more. A desktop was over when its user asked for it."""
+    session.ended = session.ended or moment
     host.log(4634, moment, {**target(session), "LogonType": session.logon_type})
 
 
 def logoff_asked(host: Host, moment: int, session: Session) -> None:
+    """4647: the user of a desktop goes."""
+    session.ended = moment
     host.log(4647, moment, target(session), activity=True)
 
 

@@ -71,6 +71,7 @@ class Week:
         opened = self.monday - 2 * DAY - 15 * HOUR
         host = person.host
         session = host.open_pair(person.account, 2, opened) if person.split else host.open(person.account, 2, opened)
+        host.truth.presence(session, "locked", opened)
         return Desktop(host, session, host.console, [])
 
     def _work_day(self, person: Person, desktop: Desktop | None, midnight: int) -> Desktop | None:
@@ -128,6 +129,7 @@ class Week:
             controller,
             shares=[logon_script],
             stay=14 * SECOND,
+            by=desktop.session,
         )
         shell = rf"{records.SYSTEM32}\userinit.exe"
         records.process_started(person.host, moment + SECOND, desktop.session, _EXPLORER, parent=shell)
@@ -165,22 +167,42 @@ class Week:
                 program = self.rng.choice(_PROGRAMS)
                 records.process_started(person.host, now, desktop.session, program, parent=_EXPLORER)
             elif chance < 0.92:
-                self._open_share(person, now)
+                self._open_share(person, desktop, now)
             elif chance < 0.985:
                 service = self.company.accounts["svc-app"]
                 stay = self.rng.randint(1, 90) * SECOND
-                visit(self.net, now, person.account, person.host, self.app, service=service, stay=stay)
+                by = desktop.session
+                visit(self.net, now, person.account, person.host, self.app, service=service, stay=stay, by=by)
             else:
                 shares = [self.company.public]
-                visit_ntlm(self.net, now, person.account, person.host, self.files, shares=shares, stay=12 * SECOND)
+                visit_ntlm(
+                    self.net,
+                    now,
+                    person.account,
+                    person.host,
+                    self.files,
+                    shares=shares,
+                    stay=12 * SECOND,
+                    by=desktop.session,
+                )
 
-    def _open_share(self, person: Person, moment: int) -> None:
+    def _open_share(self, person: Person, desktop: Desktop, moment: int) -> None:
         chosen = self.rng.sample(person.files.names, self.rng.randint(1, len(person.files.names)))
         files = replace(person.files, names=chosen, access=self.rng.choice((records.READ, WRITE)))
         shares = [Files(IPC, ["srvsvc"], records.OPEN_PIPE), files] if self.rng.random() < 0.3 else [files]
         stay = None if self.rng.random() < 0.02 else self.rng.randint(8 * SECOND, 60 * SECOND)
         fresh = self.rng.random() < 0.35
-        visit(self.net, moment, person.account, person.host, self.files, shares=shares, stay=stay, fresh=fresh)
+        visit(
+            self.net,
+            moment,
+            person.account,
+            person.host,
+            self.files,
+            shares=shares,
+            stay=stay,
+            fresh=fresh,
+            by=desktop.session,
+        )
 
     def _lock_out(self, person: Person, moment: int) -> None:
         """Five wrong passwords after lunch, locked out, a call to David, unlocked by his second account."""
@@ -200,13 +222,15 @@ class Week:
         moment = self._locked_out_at + 6 * MINUTE
         david = self.desktop_of("david.engel", moment)
         admin = self.company.accounts["adm-david"]
-        desk.run_as(self.net, moment, david, admin, stay=12 * MINUTE)
+        as_admin = desk.run_as(self.net, moment, david, admin, stay=12 * MINUTE)
         console = rf"{records.SYSTEM32}\mmc.exe"
         records.process_started(
             david.host, moment + SECOND, david.session, console, parent=_EXPLORER, command_line="mmc.exe dsa.msc"
         )
         first = self.net.controllers[0]
-        session = visit(self.net, moment + 20 * SECOND, admin, david.host, first, privileged=True, stay=3 * MINUTE)
+        session = visit(
+            self.net, moment + 20 * SECOND, admin, david.host, first, privileged=True, stay=3 * MINUTE, by=as_admin
+        )
         clara = self.company.accounts["clara.diaz"]
         records.account_unlocked(first, moment + 55 * SECOND, clara, session)
 
@@ -262,7 +286,8 @@ class Week:
         for number, person in enumerate(self.company.people.values()):
             begin = at + self.rng.randint(1 + 7 * number, 3 + 7 * number) * MINUTE
             stay = self.rng.randint(3, 6) * MINUTE
-            visit(self.net, begin, account, app, files, privileged=True, shares=[person.files], stay=stay)
+            shares = [person.files]
+            visit(self.net, begin, account, app, files, privileged=True, shares=shares, stay=stay, by=session)
         desk.close(app, at + self.rng.randint(41, 55) * MINUTE, session)
 
     def _scan(self, day: int) -> None:
@@ -312,7 +337,7 @@ class Week:
         desk.remote_credentials(
             self.net, moment - 2 * SECOND, client, by, account=admin, server=server, service="TERMSRV"
         )
-        return desk.connect(self.net, moment, admin, client, server, split=True)
+        return desk.connect(self.net, moment, admin, client, server, split=True, by=by)
 
     def _use_tools(self, desktop: Desktop, begin: int, length: int) -> None:
         now = begin

@@ -21,7 +21,9 @@ EVENTS = r"""
 07:00:00 ws1 4608
 08:00:00 ws1 4624 logon_id=0x1000 user=LARCH\anna sid=S-1-5-21-1-2-3-1001 source_address=127.0.0.1
 09:00:00 ws1 4800 logon_id=0x1000
+10:00:00 ws1 4624 logon_id=0x1100 logon_type=7 user=LARCH\anna sid=S-1-5-21-1-2-3-1001
 10:00:00 ws1 4801 logon_id=0x1000
+10:00:00 ws1 4634 logon_id=0x1100
 12:00:00 ws1 4647 logon_id=0x1000
 12:30:00 ws1 4624 logon_id=0x2000 user=LARCH\bob sid=S-1-5-21-1-2-3-1002
 13:00:00 ws1 4648 logon_id=0x2000
@@ -33,6 +35,7 @@ EVENTS = r"""
 15:00:10 fs1 4634 logon_id=0x3000
 16:00:00 fs1 4624 logon_id=0x4000 logon_type=3 user=LARCH\bob sid=S-1-5-21-1-2-3-1002 source_address=10.0.0.8
 16:00:05 fs1 4634 logon_id=0x500 logon_type=3 user=LARCH\bob sid=S-1-5-21-1-2-3-1002
+18:00:00 fs1 1100
 """
 
 TRUTH = {
@@ -45,14 +48,15 @@ TRUTH = {
     "boots": f"""
         {WS1} | 1 | 06:59:50 | 13:20:00 | crash
         {WS1} | 2 | 13:29:50 | -        | -
-        {FS1} | 1 | 00:00:00 | -        | -""",
+        {FS1} | 1 | 00:00:00 | 18:00:06 | shutdown""",
     "sessions": rf"""
         1 | LARCH\anna | {ANNA} | {WS1} | 1 | 4096  | - | 08:00:00 | 12:00:00 | logoff | -        | desktop | true
         2 | LARCH\bob  | {BOB}  | {WS1} | 1 | 8192  | - | 12:30:00 | 13:20:00 | crash  | -        | desktop | true
         3 | LARCH\anna | {ANNA} | {WS1} | 2 | 4096  | - | 14:00:00 | -        | -      | -        | desktop | true
         4 | LARCH\anna | {ANNA} | {FS1} | 1 | 12288 | - | 15:00:00 | 15:00:10 | logoff | 10.0.0.9 | network | true
         5 | LARCH\bob  | {BOB}  | {FS1} | 1 | 16384 | - | 16:00:00 | 16:00:04 | logoff | 10.0.0.8 | network | true
-        6 | LARCH\bob  | {BOB}  | {FS1} | 1 | 1280  | - | 00:10:00 | 16:00:05 | logoff | 10.0.0.8 | network | false""",
+        6 | LARCH\bob  | {BOB}  | {FS1} | 1 | 1280  | - | 00:10:00 | 16:00:05 | logoff | 10.0.0.8 | network | false
+        7 | LARCH\anna | {ANNA} | {WS1} | 1 | 4352  | - | 10:00:00 | 10:00:00 | logoff | -        | unlock  | true""",
     "presence": """
         1 | active | 08:00:00 | 09:00:00
         1 | locked | 09:00:00 | 10:00:00
@@ -72,10 +76,12 @@ PERFECT = {
     "boots, in the truth": (3, 3),
     "boots, in the table": (3, 3),
     "boot start, told": (2, 2),
+    "boot end, exact": (1, 1),
     "boot end, bounded": (1, 1),
-    "boot end, unknown": (2, None),
+    "boot end, unknown": (1, None),
     "boot end kind, restart": (1, 1),
-    "boot end kind, running": (2, 2),
+    "boot end kind, running": (1, 1),
+    "boot end kind, shutdown": (1, 1),
     "accounts, in the truth": (2, 2),
     "accounts, in the table": (2, 2),
     "account name, told": (2, 2),
@@ -88,8 +94,8 @@ PERFECT = {
     "opened by, network": (3, 3),
     "source address, told": (2, 2),
     "end, exact": (3, 3),
-    "end, bounded": (1, 1),
-    "end, open": (2, None),
+    "end, bounded": (2, 2),
+    "end, open": (1, None),
     "end, logged": (3, 3),
     "presence, true minutes active": (241, 221),  # of the last twenty before the crash no record tells
     "presence, true minutes locked": (60, 60),
@@ -152,7 +158,7 @@ JOINED = (
     .rpartition("\n")[0]
     .replace("16384 | - | 16:00:00 | 16:00:04", "16384 | 1280 | 16:00:00 | 16:00:05")
 )
-"""The last two sessions of FS1 are the halves of one, and its end is in the logs: 4634 of the other half."""
+"""Two sessions of FS1 are the halves of one, and its end is in the logs: 4634 of the other half."""
 
 
 @pytest.mark.parametrize(
@@ -196,7 +202,7 @@ JOINED = (
                 "start, exact": (4, 4),
                 "account, told": (5, 5),
                 "opened by, desktop": (2, 2),
-                "end, open": (1, None),
+                "end, open": (0, None),
                 "presence, true minutes active": (230, 210),
                 "presence, told minutes active": (210, 210),
             },
@@ -214,10 +220,25 @@ JOINED = (
             edited("sessions", "12:00:00", "-"), {"end, exact": (3, 2), "end, logged": (2, 2)}, id="it had no end"
         ),
         pytest.param(
-            edited("sessions", "13:20:00", "12:59:00"), {"end, bounded": (1, 0)}, id="an end lies before its bounds"
+            edited("sessions", "16:00:04", "18:00:06") | edited("boots", "18:00:06", "18:00:50"),
+            {},
+            id="a shutdown takes its time",
         ),
         pytest.param(
-            edited("sessions", "13:20:00", "13:31:00"), {"end, bounded": (1, 0)}, id="an end lies behind its bounds"
+            edited("sessions", "16:00:04", "18:01:10") | edited("boots", "18:00:06", "18:01:10"),
+            {"end, bounded": (2, 1), "boot end, exact": (1, 0)},
+            id="a shutdown was later",
+        ),
+        pytest.param(
+            edited("sessions", "desktop | true\n        2", "desktop | false\n        2"),
+            {"sessions, in the truth": (4, 4)},
+            id="a session is found whose start is not in the logs",
+        ),
+        pytest.param(
+            edited("sessions", "13:20:00", "12:59:00"), {"end, bounded": (2, 1)}, id="an end lies before its bounds"
+        ),
+        pytest.param(
+            edited("sessions", "13:20:00", "13:31:00"), {"end, bounded": (2, 1)}, id="an end lies behind its bounds"
         ),
         pytest.param(
             {"sessions": JOINED},
@@ -261,13 +282,13 @@ JOINED = (
             ),
             {
                 "boots, in the truth": (4, 3),
-                "boot end kind, running": (2, 1),
+                "boot end kind, running": (1, 0),
                 "sessions, in the truth": (5, 4),
                 "sessions, in the table": (6, 5),
                 "start, exact": (4, 4),
                 "account, told": (5, 5),
                 "opened by, desktop": (2, 2),
-                "end, open": (1, None),
+                "end, open": (0, None),
                 "presence, true minutes active": (230, 210),
                 "presence, told minutes active": (210, 210),
             },

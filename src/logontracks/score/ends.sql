@@ -1,10 +1,12 @@
 -- Ends of the sessions that are found, by what the table claims: exact is right within some seconds, bounded is right when
--- the end lies between its bounds. What is open or unknown claims no time, and is counted without being judged.
+-- the end lies between its bounds. An end by a shutdown is right within the time that a shutdown takes. What is open or
+-- unknown claims no time, and is counted without being judged.
 -- Ends that a record of the case tells (4634 or 4647 of that logon id at the true time): how many are claimed exact.
 
 WITH found AS (
     SELECT p.session, p.end_time AS true_end, t.end_kind, t.logon_id AS true_logon_id,
-        t.linked_logon_id AS true_linked_logon_id, s.*
+        t.linked_logon_id AS true_linked_logon_id,
+        CASE s.end_reason WHEN 'shutdown' THEN $start_s ELSE $near_s END AS near_s, s.*
     FROM session_pairs AS p
     JOIN truth.sessions AS t ON t.session = p.session
     JOIN sessions AS s ON s.session_id = p.session_id
@@ -20,9 +22,9 @@ logged AS (
 )
 SELECT 'end' AS measure, CASE WHEN end_reason = 'still_open' THEN 'open' ELSE end_certainty END AS level, 1 AS counted,
     CASE end_certainty
-        WHEN 'exact' THEN COALESCE(ABS(seconds(end_time, true_end)) <= $near_s, FALSE)::INTEGER
-        WHEN 'bounded' THEN COALESCE(true_end >= end_time_min - to_seconds($near_s), end_time_min IS NULL)::INTEGER
-            * COALESCE(true_end <= end_time_max + to_seconds($near_s), end_time_max IS NULL)::INTEGER
+        WHEN 'exact' THEN COALESCE(ABS(seconds(end_time, true_end)) <= near_s, FALSE)::INTEGER
+        WHEN 'bounded' THEN COALESCE(true_end >= end_time_min - to_seconds(near_s), end_time_min IS NULL)::INTEGER
+            * COALESCE(true_end <= end_time_max + to_seconds(near_s), end_time_max IS NULL)::INTEGER
     END AS correct,
     host, account, COALESCE(start_time, first_time) AS time,
     concat_ws(' ', end_reason, CASE end_certainty WHEN 'exact' THEN end_time::VARCHAR

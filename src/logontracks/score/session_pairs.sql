@@ -1,5 +1,7 @@
 -- One row for each session that both the truth and the case tell of: the same host, the same logon id (either half), the
 -- same life of the host. Of several that would fit, the one whose start is nearest.
+-- What an unlock opens is a session of its own to Windows, and to the table part of the one that was locked: it has no
+-- pair. Only where the logs begin behind the start of that one, the unlock stands for it in the table.
 -- start_time and end_time are those of the truth by the clock of the host.
 
 WITH meant AS (
@@ -9,6 +11,11 @@ WITH meant AS (
         COALESCE(clock(s.host, b.end_time), TIMESTAMP '9999-01-01') + to_seconds($life_s) AS life_until
     FROM truth.sessions AS s
     LEFT JOIN truth.boots AS b ON b.host = s.host AND b.boot_no = s.boot_no
+    WHERE s.opened_by IS DISTINCT FROM 'unlock' OR EXISTS (
+        FROM truth.sessions AS h
+        WHERE h.host = s.host AND h.sid = s.sid AND h.boot_no = s.boot_no AND NOT h.logged
+            AND h.opened_by IN ('desktop', 'remote_desktop')
+            AND h.start_time < s.start_time AND COALESCE(h.end_time > s.start_time, TRUE))
 ),
 meant_ids AS (
     SELECT session, host, logon_id FROM meant

@@ -1,6 +1,6 @@
 -- Sessions whose start is in the logs: how many of them are found. Sessions of the table: how many are no invention.
 -- Starts that are told, accounts, ways of opening and source addresses of those that are found: how many are right.
--- Window managers are sessions of nobody, and left out.
+-- Window managers are sessions of nobody, and left out; so is what an unlock opens.
 
 WITH found AS (
     SELECT p.session, p.session_id, p.start_time AS true_start, t.host AS true_host, t.account AS true_account,
@@ -16,7 +16,7 @@ SELECT 'sessions' AS measure, 'in the truth' AS level, 1 AS counted, (p.session 
     NULL AS off_s, NULL AS id, t.session AS number
 FROM truth.sessions AS t
 LEFT JOIN session_pairs AS p ON p.session = t.session
-WHERE t.logged AND t.opened_by IS DISTINCT FROM 'window_manager'
+WHERE t.logged AND COALESCE(t.opened_by, '') NOT IN ('window_manager', 'unlock')
 UNION ALL BY NAME
 SELECT 'sessions' AS measure, 'in the table' AS level, 1 AS counted, (p.session IS NOT NULL)::INTEGER AS correct,
     s.host, s.account, COALESCE(s.start_time, s.first_time) AS time, concat_ws(' ', s.opened_by, s.end_reason) AS told,

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types fix docs examples golden bench bench-models fuzz clean
+.PHONY: demo test lint types fix docs examples golden bench bench-models score score-check fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +58,12 @@ bench-models: $(READY)  ## measure how long sessions and the other tables take, 
 	rm -rf benchmarks/data/case
 	$(BIN)/logontracks ingest benchmarks/data/kept --case benchmarks/data/case --no-build
 	$(BIN)/python benchmarks/bench_models.py benchmarks/data/case
+
+score: $(READY)  ## how often the tables are right, over simulated companies; writes the table of docs/score.md
+	$(BIN)/python benchmarks/score.py
+
+score-check: $(READY)  ## the same, and fail where a figure is below the one that docs/score.md has
+	$(BIN)/python benchmarks/score.py --check
 
 fuzz: $(READY)  ## ten thousand damaged files
 	$(BIN)/python tests/fuzz/fuzz_evtx.py --count 10000

@@ -1,5 +1,5 @@
 -- Failed attempts that are in the logs: how many are found. Attempts of the table: how many are no invention (what it calls
--- noise is not counted). Reasons that are told.
+-- noise is not counted). Reasons that are told; a Kerberos code alone can mean several, and is not judged.
 -- An attempt is in a row of the table that is of the same name, of the same host or of a controller alone, and of that
 -- time; a row holds as many as it counts.
 
@@ -19,7 +19,8 @@ told AS (
 ),
 candidates AS (
     SELECT m.attempt, f.failure_id, f.attempts, m.time, m.reason,
-        ROW_NUMBER() OVER (PARTITION BY m.attempt ORDER BY f.target_host_id IS NULL,
+        -- a row of one attempt fits one time alone
+        ROW_NUMBER() OVER (PARTITION BY m.attempt ORDER BY f.attempts > 1, f.target_host_id IS NULL,
             COALESCE(f.source_address = m.source_address, FALSE) DESC, f.reason_key = m.reason DESC,
             ABS(seconds(f.first_time, m.time)), f.failure_id) AS place
     FROM meant AS m
@@ -47,7 +48,7 @@ WHERE f.noise IS NULL OR p.attempt IS NOT NULL
 GROUP BY ALL
 UNION ALL BY NAME
 SELECT 'attempt reason' AS measure, f.reason_key AS level, 1 AS counted,
-    (f.reason_key = p.reason)::INTEGER AS correct, COALESCE(f.target_host, f.controller) AS host, f.account,
+    CASE WHEN NOT starts_with(f.reason_key, 'kerberos_') THEN (f.reason_key = p.reason)::INTEGER END AS correct, COALESCE(f.target_host, f.controller) AS host, f.account,
     f.first_time AS time, concat_ws(' ', f.reason_key, f.codes) AS told, p.reason AS truth,
     told_failure(f.failure_id) AS id, p.attempt AS number
 FROM placed AS p

@@ -10,18 +10,23 @@ from logontracks.simulate.truth import Authentication, Truth, spelled
 
 WRONG_PASSWORD, UNKNOWN_USER, LOCKED = 0xC000006A, 0xC0000064, 0xC0000234
 
+RC4 = 0x17
 _AES256, _NO_TICKET = 0x12, 0xFFFFFFFF
 _LIFE = 10 * HOUR
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A ticket-granting ticket: who gave it, its hash, and the service tickets that were bought with it."""
+    """A ticket-granting ticket: who gave it, its hash, and the service tickets that were bought with it.
+
+    `forged_realm`: how the forger spelled the domain; such a ticket no controller gave, and each accepts it.
+    """
 
     controller: Host
     digest: str
     expires: int
     told: Authentication
+    forged_realm: str = ""
     services: dict[str, "ServiceTicket"] = field(default_factory=dict)
 
 
@@ -56,7 +61,17 @@ class Network:
             return peer
         return self.controllers[(moment // DAY + sum(map(ord, peer.name))) % len(self.controllers)]
 
-    def sign_in(self, moment: int, account: Account, client: Peer, *, spelling: str | None = None) -> Ticket:
+    def sign_in(
+        self,
+        moment: int,
+        account: Account,
+        client: Peer,
+        *,
+        spelling: str | None = None,
+        encryption: int = _AES256,
+        options: int = 0x40810010,
+        preauthentication: str = "2",
+    ) -> Ticket:
         """A fresh ticket-granting ticket (4768). `spelling`: the domain as the client wrote it."""
         controller = self.controller_for(client, moment)
         told = self.truth.authenticated(moment, spelled(account), client, controller)
@@ -67,38 +82,77 @@ class Network:
             "TargetDomainName": spelling or account.domain,
             "TargetSid": account.sid,
             **self._krbtgt(),
-            "TicketOptions": 0x40810010,
+            "TicketOptions": options,
             "Status": 0,
-            "TicketEncryptionType": _AES256,
-            "PreAuthType": "2",
+            "TicketEncryptionType": encryption,
+            "PreAuthType": preauthentication,
             **_address(controller, client),
             **_NO_CERTIFICATE,
             "ResponseTicket": ticket.digest,
             **_encryption_types(account),
-            "PreAuthEncryptionType": _AES256,
+            "PreAuthEncryptionType": _NO_TICKET if preauthentication == "0" else encryption,
         }
         controller.log(4768, moment, values)
         return ticket
 
     def service_ticket(
-        self, moment: int, account: Account, client: Peer, service: Account, *, fresh: bool = False
+        self,
+        moment: int,
+        account: Account,
+        client: Peer,
+        service: Account,
+        *,
+        fresh: bool = False,
+        encryption: int = _AES256,
+        options: int = 0x40810000,
+        guid: str | None = None,
     ) -> ServiceTicket:
-        """A ticket for a service (4769), or the one at hand; asks for a ticket-granting ticket first if need be."""
+        """A ticket for a service (4769), or the one at hand; asks for a ticket-granting ticket first if need be.
+
+        `guid`: the LogonGuid, where it is that of the ticket before.
+        """
         ticket = self._tickets.get((client.name, account.name))
+        if ticket and ticket.forged_realm:
+            ticket.controller = self.controller_for(client, moment)
         if ticket is None or moment > ticket.expires or ticket.controller is not self.controller_for(client, moment):
             ticket = self.sign_in(moment - 3 * MILLISECOND, account, client, spelling=self._renewed(account))
         held = ticket.services.get(service.name)
         if held and not fresh and moment - held.given >= 0:
             return held
         told = self.truth.authenticated(moment, spelled(account), client, ticket.controller, service=service.name)
-        given = ServiceTicket(new_guid(self.rng), new_guid(self.rng), moment, told)
+        given = ServiceTicket(guid or new_guid(self.rng), new_guid(self.rng), moment, told)
         ticket.services[service.name] = given
-        self._log_service_ticket(moment, ticket, account=account, client=client, service=service, guid=given.guid)
+        self._log_service_ticket(
+            moment,
+            ticket,
+            account=account,
+            client=client,
+            service=service,
+            guid=given.guid,
+            encryption=encryption,
+            options=options,
+        )
         return given
+
+    def forge_ticket(self, moment: int, account: Account, client: Peer, *, realm: str) -> Ticket:
+        """A ticket-granting ticket made with the key of krbtgt, which no controller knows of. `realm`: as spelled."""
+        controller = self.controller_for(client, moment)
+        untold = Authentication(moment, spelled(account), client.name, client.address, controller.name, "", None, None)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, untold, realm)
+        self._tickets[client.name, account.name] = ticket
+        return ticket
+
+    def drop_ticket(self, account: Account, client: Peer) -> None:
+        """An account's tickets on a machine are thrown away."""
+        self._tickets.pop((client.name, account.name), None)
 
     def forget_tickets(self, client: Peer) -> None:
         """All tickets of a host are gone: it started anew."""
         self._tickets = {key: ticket for key, ticket in self._tickets.items() if key[0] != client.name}
+
+    def forget_later_tickets(self, moment: int) -> None:
+        """Go back in time: what is not made in the order of time must not use a ticket that is given later."""
+        self._tickets = {key: ticket for key, ticket in self._tickets.items() if ticket.told.moment <= moment}
 
     def forward(self, moment: int, account: Account, client: Peer) -> None:
         """A forwarded ticket-granting ticket: a 4769 for krbtgt, no access to anything."""
@@ -183,15 +237,17 @@ class Network:
         client: Peer,
         service: Account,
         guid: str,
+        encryption: int = _AES256,
         options: int = 0x40810000,
     ) -> None:
+        realm = ticket.forged_realm or self.domain.realm
         values = {
-            "TargetUserName": f"{account.name}@{self.domain.realm}",
-            "TargetDomainName": self.domain.realm,
+            "TargetUserName": f"{account.name}@{realm}",
+            "TargetDomainName": realm,
             "ServiceName": service.name,
             "ServiceSid": service.sid,
             "TicketOptions": options,
-            "TicketEncryptionType": _AES256,
+            "TicketEncryptionType": encryption,
             **_address(ticket.controller, client),
             "Status": 0,
             "LogonGuid": guid,

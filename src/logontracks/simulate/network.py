@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from logontracks.simulate import records
-from logontracks.simulate.host import MILLISECOND, SECOND, ZERO_GUID, Account, Host, Outsider, Peer, Session
+from logontracks.simulate.host import MILLISECOND, SECOND, ZERO_GUID, Account, Host, Peer, Session
 from logontracks.simulate.kerberos import UNKNOWN_USER, WRONG_PASSWORD, Network
-from logontracks.simulate.records import READ, Share
+from logontracks.simulate.records import READ, Share, Style
 from logontracks.simulate.truth import Authentication
 
 
@@ -86,6 +86,7 @@ def visit_ntlm(
     by: Session | None = None,
     means: str = "",
     credential: str = "",
+    style: Style = records.NTLM,
 ) -> Session:
     """As `visit`, by NTLM: the server has a controller check the password (4776), the client names itself."""
     controller = net.controller_for(server, moment)
@@ -97,9 +98,7 @@ def visit_ntlm(
         records.privileges(server, at, session)
         at = spaced(server, at, 0.05, 0.2)
     port = client.port()
-    records.logon(
-        server, at, session, records.NTLM, elevated=True, workstation=client.name, address=client.address, port=port
-    )
+    records.logon(server, at, session, style, elevated=True, workstation=client.name, address=client.address, port=port)
     last = _open_shares(server, at, session, shares, (client.address, port))
     if stay is not None:
         records.logoff(server, max(spaced(server, moment + stay, 0, 999), last + MILLISECOND), session)
@@ -107,7 +106,7 @@ def visit_ntlm(
 
 
 def refused_ntlm(
-    net: Network, moment: int, account: Account, client: Outsider, server: Host, *, unknown: bool = False
+    net: Network, moment: int, account: Account, client: Peer, server: Host, *, unknown: bool = False
 ) -> None:
     """A wrong password or an unknown name over the network: 4776 at the controller, 4625 on the server."""
     sub_status = UNKNOWN_USER if unknown else WRONG_PASSWORD

@@ -6,17 +6,27 @@ from functools import partial
 from random import Random
 from typing import Literal
 
-from logontracks.simulate.desktop import open_managers
 from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
 from logontracks.simulate.kerberos import Network
 from logontracks.simulate.network import Files
 from logontracks.simulate.records import Share
-from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_POWER, SECURITY
+from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_GENERAL, KERNEL_POWER, SECURITY
 from logontracks.simulate.truth import Truth
+from logontracks.simulate.window_managers import open_managers
 
 DOMAIN = Domain("LARCH", "larch.example", "S-1-5-21-2718281828-1414213562-1732050808")
 
-_COMMON = {(SECURITY, 4624): 2, (SECURITY, 4688): 2, (SECURITY, 5140): 1, (KERNEL_BOOT, 27): 1, (KERNEL_POWER, 41): 6}
+_COMMON = {
+    (SECURITY, 4616): 1,
+    (SECURITY, 4624): 2,
+    (SECURITY, 4688): 2,
+    (SECURITY, 5140): 1,
+    (KERNEL_BOOT, 27): 1,
+    (KERNEL_GENERAL, 1): 2,
+    (KERNEL_POWER, 41): 6,
+    (KERNEL_POWER, 42): 3,
+    (KERNEL_POWER, 107): 1,
+}
 _NEWEST = {**_COMMON, (SECURITY, 4624): 3, (SECURITY, 4697): 1, (EVENTLOG, 1102): 1, (KERNEL_POWER, 41): 9}
 _HASHED = {**_COMMON, (SECURITY, 4768): 2, (SECURITY, 4769): 2, (SECURITY, 4770): 1, (SECURITY, 4697): 1}
 

@@ -1,13 +1,15 @@
 """The people and hosts of the simulated company, and what each of them has to do with the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Literal
 
+from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
 from logontracks.simulate.kerberos import Network
+from logontracks.simulate.leases import Pool
 from logontracks.simulate.network import Files
 from logontracks.simulate.records import Share
 from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_GENERAL, KERNEL_POWER, SECURITY
@@ -37,7 +39,7 @@ SERVER_2022 = Build(20348, _HASHED)  # with the updates of January 2025: ticket 
 SERVER_2025 = Build(26100, _NEWEST)
 
 
-Evening = Literal["log_off", "lock"]
+Evening = Literal["log_off", "lock", "shut_down", "power_off", "sleep"]
 """How somebody leaves the desk at the end of the day."""
 
 
@@ -47,6 +49,8 @@ class Person:
 
     `files_at` is the server of the shares, `app_at` that of the application, which runs as `app_as`. `admin`: a second
     account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
+    `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
+    controller. `ntlm` and `late`: the share of visits that use NTLM, and that end late.
     """
 
     account: Account
@@ -66,6 +70,11 @@ class Person:
     restarts: tuple[int, ...] = ()
     crashes: tuple[int, ...] = ()
     forgets: int | None = None
+    laptop: bool = False
+    home_days: frozenset[int] = frozenset()
+    cached: bool = False
+    ntlm: float = 0.015
+    late: float = 0
 
 
 @dataclass(eq=False)
@@ -78,6 +87,10 @@ class Company:
     copier: Outsider
     attacker: Outsider
     truth: Truth
+    office: Pool | None = None
+    vpn: Pool | None = None
+    services: Mapping[str, Sequence[Account]] = field(default_factory=dict)  # by host: who they run as
+    remotes: list[Desktop] = field(default_factory=list)  # remote desktops that exist, connected or not
     public: Files = field(
         default_factory=lambda: Files(Share("Public", r"D:\Shares\Public"), ("\\", "templates\\letter.dotx"))
     )

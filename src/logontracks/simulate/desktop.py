@@ -40,6 +40,7 @@ class Desktop:
     connection: str = _CONSOLE_ACTIVITY
     client: str = "Unknown"
     number: int = 0  # of RDP-Tcp#
+    connected: bool = True
 
     @property
     def account(self) -> Account:
@@ -159,23 +160,7 @@ def close(host: Host, moment: int, session: Session) -> int:
     return moment
 
 
-def log_on_cached(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
-    """A password checked against what the host remembers: type 11, no ticket, no GUID.
-
-    Where the host has a network, a short type 7 logon of LSASS with a ticket follows at once:
-    host-belkasoft-win10-domain-member Security 1351 to 1355.
-    """
-    address = "127.0.0.1"
-    session, at = write_logon(host, moment, account, 11, split=split, style=USER32, address=address, guid=ZERO_GUID)
-    desktop = Desktop(host, session, host.console, host.console_managers)
-    host.truth.presence(session, "active", session.opened)
-    if host.address:
-        _verify(net, host, account, at, split=split)
-    _arrive(desktop, at)
-    return desktop
-
-
-def _verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> None:
+def verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> None:
     """LSASS gets a ticket for somebody who is in already: a short type 7 logon whose GUID is that of the 4769."""
     net.sign_in(moment, account, host)
     guid = net.service_ticket(moment + 2 * MILLISECOND, account, host, host.account).guid
@@ -188,11 +173,12 @@ def log_on_console(net: Network, moment: int, account: Account, host: Host, *, s
     session, at = log_on(net, moment, account, host, 2, split=split)
     desktop = Desktop(host, session, host.console, host.console_managers)
     host.truth.presence(session, "active", session.opened)
-    _arrive(desktop, at)
+    arrive(desktop, at)
     return desktop
 
 
-def _arrive(desktop: Desktop, moment: int) -> None:
+def arrive(desktop: Desktop, moment: int) -> None:
+    """The terminal session that a logon opens: 41, 42, 7001, 21, 22."""
     host = desktop.host
     for event_id, low, high in ((41, 20, 60), (42, 1, 9)):
         moment = spaced(host, moment, low, high)
@@ -230,7 +216,7 @@ def unlock(net: Network, desktop: Desktop, moment: int) -> None:
     records.unlocked(host, at, desktop.session, desktop.terminal)
     at = close(host, spaced(host, at, 5, 20), session)
     if host.address:
-        _verify(net, host, account, at, split=split)
+        verify(net, host, account, at, split=split)
 
 
 def mistype(
@@ -363,7 +349,7 @@ def connect(
     host.truth.presence(session, "active", session.opened)
     host.connections += 1
     desktop = Desktop(host, session, terminal, managers, client.address, connection, client.name, host.connections)
-    _arrive(desktop, at)
+    arrive(desktop, at)
     return desktop
 
 
@@ -432,6 +418,7 @@ def _network_level_logon(
 def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:
     """The client goes away, the session stays: 4779, locked a second later; 40 and 24 with the client's address."""
     host = desktop.host
+    desktop.connected = False
     host.truth.presence(desktop.session, "disconnected", moment)
     _window_station(desktop, 4779, moment)
     desktop.tell(40, spaced(host, moment, 1, 9), Reason=reason)
@@ -452,6 +439,7 @@ def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None
         net, moment, client, host, account=desktop.account, connection=desktop.connection, privileged=privileged
     )
     at = spaced(host, at, 300, 900)
+    desktop.connected = True
     host.truth.presence(desktop.session, "locked", at)
     _window_station(desktop, 4778, at)
     desktop.tell(25, spaced(host, at, 200, 900))

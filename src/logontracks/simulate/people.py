@@ -10,11 +10,12 @@ from random import Random
 from typing import assert_never
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import power, records
+from logontracks.simulate import power, records, sleep
 from logontracks.simulate.cast import Company, Person
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 from logontracks.simulate.network import Files, visit, visit_ntlm
+from logontracks.simulate.offline import log_on_cached
 from logontracks.simulate.records import IPC, WRITE
 
 _PROGRAMS = (
@@ -29,6 +30,7 @@ _PROGRAMS = (
 )
 EXPLORER = r"C:\Windows\explorer.exe"
 UPDATE = "Operating System: Service pack (Planned)"
+OTHER = "Other (Unplanned)"
 
 Days = Generator[int, None, Desktop | None]
 """Moments, and at the end the desktop that is left open."""
@@ -42,6 +44,7 @@ class Life:
         self.net, self.host = company.net, person.host
         self.desktops: list[tuple[int, Desktop]] = []
         self.locked_out_at = 0
+        self.desktop: Desktop | None = None  # the one that is in use
 
     def near(self, moment: int, minutes: int = 12) -> int:
         return moment + self.rng.randint(-minutes * MINUTE, minutes * MINUTE)
@@ -70,14 +73,19 @@ class Life:
     def _work_day(self, desktop: Desktop | None, midnight: int) -> Days:
         person = self.person
         arrival, leaving = self.near(midnight + person.arrives), self.near(midnight + person.leaves)
+        yield arrival - 3 * MINUTE
+        self._start_host(arrival - 2 * MINUTE, desktop)
         yield arrival - 10 * SECOND
         desktop = self._sit_down(desktop, arrival)
         now = arrival + MINUTE
+        if not self.host.address:
+            now = yield from self._dial_in(now)
         for begin, length in self._interruptions(midnight):
             yield from self._work(desktop, now, begin - MINUTE)
             yield begin
             if length:
                 desk.lock(desktop, begin)
+                self.desktop = None
                 now = begin + length
                 yield now - (12 * MINUTE if self._will_forget(now) else 10 * SECOND)
                 self._back_from_pause(desktop, now)
@@ -86,15 +94,70 @@ class Life:
                 now = begin + 9 * MINUTE
         yield from self._work(desktop, now, leaving - MINUTE)
         yield leaving
+        self._let_go(leaving - SECOND)
+        keeps = self._leave(desktop, leaving)
+        if person.laptop:
+            yield leaving + 30 * SECOND
+            self._unplug(leaving + 30 * SECOND)
+        return keeps
+
+    def _leave(self, desktop: Desktop, moment: int) -> Desktop | None:
+        person = self.person
         match person.evening:
             case "lock":
-                desk.lock(desktop, leaving)
+                desk.lock(desktop, moment)
+                return desktop
+            case "sleep":
+                sleep.fall_asleep(self.host, moment, (desktop,))
                 return desktop
             case "log_off":
-                desk.log_off(desktop, leaving)
-                return None
+                desk.log_off(desktop, moment)
+            case "power_off":
+                sleep.power_off(self.host, moment, person.account, desktop)
+            case "shut_down":
+                desktops = (desktop,)
+                power.shut_down(self.host, moment, person.account, desktops=desktops, reason=OTHER, kind="power off")
             case _:
                 assert_never(person.evening)
+        return None
+
+    def _let_go(self, moment: int) -> None:
+        """The desk is left: remote desktops that were opened from it lose their client."""
+        self.desktop = None
+        for remote in self.company.remotes:
+            if remote.connected and remote.client == self.host.name:
+                desk.disconnect(remote, moment)
+
+    def _start_host(self, moment: int, desktop: Desktop | None) -> None:
+        """The host is plugged in, and started or woken, where it is not running."""
+        host, pool = self.host, self.company.office
+        at_home = (moment - self.begin) // DAY % 7 in self.person.home_days
+        if self.person.laptop and pool and not at_home:
+            pool.lease(host, moment)
+        if host.is_asleep:
+            sleep.wake(host, moment)
+            if desktop:
+                host.truth.presence(desktop.session, "locked", moment)
+            if host.address:
+                self.net.sign_in(moment + 4 * SECOND, host.account, host, spelling=self.net.domain.realm)
+        elif host.boots[-1].stopped is not None:
+            power.boot(self.net, host, moment)
+
+    def _dial_in(self, now: int) -> Generator[int, None, int]:
+        """A laptop at home gets an address of the VPN, and tickets for itself and its user from there."""
+        now += self.rng.randint(MINUTE, 5 * MINUTE)
+        yield now
+        if pool := self.company.vpn:
+            pool.lease(self.host, now)
+            self.net.sign_in(now + SECOND, self.host.account, self.host, spelling=self.net.domain.realm)
+            power.refresh_policy(self.net, now + 2 * SECOND, self.host)
+            self.net.sign_in(now + 9 * SECOND, self.person.account, self.host, spelling=self.net.domain.dns)
+        return now + MINUTE
+
+    def _unplug(self, moment: int) -> None:
+        for pool in (self.company.office, self.company.vpn):
+            if pool and pool.holds(self.host):
+                pool.release(self.host, moment)
 
     def _interruptions(self, midnight: int) -> list[tuple[int, int]]:
         """Pauses of the day as (moment, length), and restarts and crashes, whose length is 0. They do not overlap."""
@@ -120,24 +183,23 @@ class Life:
             desk.mistype(self.net, moment - 9 * SECOND, person.account, host, logon_type)
         if desktop is not None:
             desk.unlock(self.net, desktop, moment)
+            self.desktop = desktop
             return desktop
-        desktop = desk.log_on_console(self.net, moment, person.account, host, split=person.split)
+        log_on = log_on_cached if person.cached or not host.address else desk.log_on_console
+        self.desktop = desktop = log_on(self.net, moment, person.account, host, split=person.split)
         self.desktops.append((moment, desktop))
-        controller = self.net.controller_for(host, moment)
-        logon_script = Files(records.SYSVOL, [rf"{self.net.domain.dns}\scripts\logon.cmd"])
-        visit(
-            self.net,
-            moment + 2 * SECOND,
-            person.account,
-            host,
-            controller,
-            shares=[logon_script],
-            stay=14 * SECOND,
-            by=desktop.session,
-        )
         shell = rf"{records.SYSTEM32}\userinit.exe"
+        if host.address:
+            self._run_script(desktop, moment + 2 * SECOND)
         records.process_started(host, moment + SECOND, desktop.session, EXPLORER, parent=shell)
         return desktop
+
+    def _run_script(self, desktop: Desktop, moment: int) -> None:
+        """The logon script lies on the controller."""
+        controller = self.net.controller_for(self.host, moment)
+        shares = [Files(records.SYSVOL, [rf"{self.net.domain.dns}\scripts\logon.cmd"])]
+        account, stay = self.person.account, 14 * SECOND
+        visit(self.net, moment, account, self.host, controller, shares=shares, stay=stay, by=desktop.session)
 
     def _will_forget(self, moment: int) -> bool:
         forgets = self.person.forgets
@@ -149,12 +211,14 @@ class Life:
         if self._will_forget(moment):
             self._lock_out(moment - 11 * MINUTE)
         desk.unlock(self.net, desktop, moment)
+        self.desktop = desktop
 
     def _start_again(self, desktop: Desktop, moment: int) -> Generator[int, None, Desktop]:
         """A restart for updates, or a crash; the person logs on again when the host is back."""
         host = self.host
         crashed = moment in self.person.crashes
         moment += self.rng.randrange(40 * SECOND)
+        self._let_go(moment)
         if crashed:
             power.crash(host, moment)
         else:
@@ -176,12 +240,12 @@ class Life:
                 return
             yield now
             chance = self.rng.random()
-            if chance < 0.72:
+            if chance < 0.72 or not host.address:
                 program = self.rng.choice(_PROGRAMS)
                 records.process_started(host, now, by, program, parent=EXPLORER)
             elif chance < 0.92:
                 self._open_share(desktop, now)
-            elif chance < 0.985:
+            elif chance < 1 - person.ntlm:
                 stay = self.rng.randint(1, 90) * SECOND
                 service, server = person.app_as, person.app_at
                 visit(self.net, now, person.account, host, server, service=service, stay=stay, by=by)
@@ -196,6 +260,8 @@ class Life:
         shares = [Files(IPC, ["srvsvc"], records.OPEN_PIPE), files] if self.rng.random() < 0.3 else [files]
         stay = None if self.rng.random() < 0.02 else self.rng.randint(8 * SECOND, 60 * SECOND)
         fresh = self.rng.random() < 0.35
+        if stay and person.late and self.rng.random() < person.late:
+            stay += self.rng.randint(5 * MINUTE, 25 * MINUTE)
         visit(
             self.net,
             moment,

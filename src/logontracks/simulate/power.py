@@ -144,9 +144,17 @@ _LOST_POWER: dict[str, object] = {
 }
 
 
-def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, ...] = (), reason: str) -> None:
+def shut_down(
+    host: Host,
+    moment: int,
+    by: Account,
+    *,
+    desktops: tuple[Desktop, ...] = (),
+    reason: str,
+    kind: str = "restart",
+) -> None:
     """A restart asked for by a person: 1074, 4647, 23, 7002, 6006, 1100; no 4634 for the person, 13 comes later."""
-    told_shutdown(host, moment, by, program="RuntimeBroker.exe", kind="restart", reason=reason)
+    told_shutdown(host, moment, by, program="RuntimeBroker.exe", kind=kind, reason=reason)
     at = spaced(host, moment, 900, 2400)
     for desktop in desktops:
         log_off(desktop, at, ends=False)

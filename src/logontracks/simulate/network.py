@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from logontracks.simulate import records
-from logontracks.simulate.host import MILLISECOND, SECOND, ZERO_GUID, Account, Host, Outsider, Peer, Session
+from logontracks.simulate.host import MILLISECOND, SECOND, ZERO_GUID, Account, Host, Peer, Session
 from logontracks.simulate.kerberos import UNKNOWN_USER, WRONG_PASSWORD, Network
-from logontracks.simulate.records import READ, Share
+from logontracks.simulate.records import READ, Share, Style
 from logontracks.simulate.truth import Authentication
 
 
@@ -86,10 +87,11 @@ def visit_ntlm(
     by: Session | None = None,
     means: str = "",
     credential: str = "",
+    style: Style = records.NTLM,
 ) -> Session:
     """As `visit`, by NTLM: the server has a controller check the password (4776), the client names itself."""
     controller = net.controller_for(server, moment)
-    told = net.check_password(moment, account.name, client.name, controller)
+    told = net.check_password(moment, account.name, client.name, controller, server=server)
     at = spaced(server, moment, 2, 30)
     session = _opened(server, at, account, client, guid=ZERO_GUID, shares=shares)
     _told(session, told, by, means, credential)
@@ -97,32 +99,51 @@ def visit_ntlm(
         records.privileges(server, at, session)
         at = spaced(server, at, 0.05, 0.2)
     port = client.port()
-    records.logon(
-        server, at, session, records.NTLM, elevated=True, workstation=client.name, address=client.address, port=port
-    )
+    records.logon(server, at, session, style, elevated=True, workstation=client.name, address=client.address, port=port)
     last = _open_shares(server, at, session, shares, (client.address, port))
     if stay is not None:
         records.logoff(server, max(spaced(server, moment + stay, 0, 999), last + MILLISECOND), session)
     return session
 
 
+class Refusal(NamedTuple):
+    """Why a logon fails, in the truth and in a 4625."""
+
+    reason: str
+    status: int
+    sub_status: int
+    text: str
+
+
+_WRONG = Refusal("wrong_password", 0xC000006D, WRONG_PASSWORD, "%%2313")
+_UNKNOWN = Refusal("no_such_user", 0xC000006D, UNKNOWN_USER, "%%2313")
+DISABLED = Refusal("disabled", 0xC000006E, 0xC0000072, "%%2310")
+
+
 def refused_ntlm(
-    net: Network, moment: int, account: Account, client: Outsider, server: Host, *, unknown: bool = False
+    net: Network,
+    moment: int,
+    account: Account,
+    client: Peer,
+    server: Host,
+    *,
+    unknown: bool = False,
+    refusal: Refusal | None = None,
 ) -> None:
-    """A wrong password or an unknown name over the network: 4776 at the controller, 4625 on the server."""
-    sub_status = UNKNOWN_USER if unknown else WRONG_PASSWORD
-    why = "no_such_user" if unknown else "wrong_password"
-    with server.truth.attempt(moment, account, server, source=client, logon_type=3, reason=why):
-        net.check_password(moment, account.name, client.name, net.controller_for(server, moment), sub_status)
+    """A wrong password, an unknown name or else over the network: 4776 at the controller, 4625 on the server."""
+    refusal = refusal or (_UNKNOWN if unknown else _WRONG)
+    with server.truth.attempt(moment, account, server, source=client, logon_type=3, reason=refusal.reason):
+        controller = net.controller_for(server, moment)
+        net.check_password(moment, account.name, client.name, controller, refusal.sub_status, server=server)
         records.failed_logon(
             server,
             spaced(server, moment, 2, 30),
             account,
             3,
             records.NTLM,
-            status=0xC000006D,
-            sub_status=sub_status,
-            reason="%%2313",
+            status=refusal.status,
+            sub_status=refusal.sub_status,
+            reason=refusal.text,
             workstation=client.name,
             address=client.address,
             port=client.port(),

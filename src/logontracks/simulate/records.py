@@ -109,8 +109,12 @@ def logon(
     activity: bool | None = None,
     domain: str | None = None,
     virtual: bool = False,
+    outbound: Account | None = None,
 ) -> None:
-    """4624. `domain`: the spelling that stands there, where it is not the NETBIOS one (Kerberos: the realm)."""
+    """4624. `domain`: the spelling that stands there, where it is not the NETBIOS one (Kerberos: the realm).
+
+    `outbound`: who a session of type 9 is for other hosts.
+    """
     values = {
         **subject(by),
         **target(session),
@@ -128,8 +132,8 @@ def logon(
         "ImpersonationLevel": impersonation,
         "RestrictedAdminMode": NO if session.logon_type == 10 else "-",
         "RemoteCredentialGuard": NO if session.logon_type == 10 else "-",
-        "TargetOutboundUserName": "-",
-        "TargetOutboundDomainName": "-",
+        "TargetOutboundUserName": outbound.name if outbound else "-",
+        "TargetOutboundDomainName": outbound.domain if outbound else "-",
         "VirtualAccount": YES if virtual else NO,
         "TargetLinkedLogonId": session.linked or 0,
         "ElevatedToken": YES if elevated else NO,
@@ -214,11 +218,12 @@ def failed_logon(
     reason: str,
     workstation: str,
     address: str,
-    port: int,
+    port: int | str,
+    by: Session | None = None,
 ) -> None:
     """4625. Windows did not resolve the account, so its SID is the null SID whether it exists or not."""
     values = {
-        **subject(host.system if style.caller.process else None),
+        **subject(by or (host.system if style.caller.process else None)),
         "TargetUserSid": "S-1-0-0",
         "TargetUserName": account.name,
         "TargetDomainName": account.domain,

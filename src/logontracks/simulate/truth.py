@@ -170,6 +170,12 @@ class Truth:
         """A host has another address from now on; "" is none."""
         self._addresses.append((host, address, moment))
 
+    def move_back(self, host: Host, moment: int) -> None:
+        """Give a host the address that it had at a moment."""
+        leases = [(since, address) for each, address, since in self._addresses if each is host]
+        if leases:
+            host.address = max((lease for lease in leases if lease[0] <= moment), default=(0, ""))[1]
+
     def hop(
         self, moment: int, from_session: Session | None, to_session: Session, means: str, credential: str = "same"
     ) -> None:
@@ -188,6 +194,22 @@ class Truth:
     ) -> None:
         """What was done to the logs."""
         self._mess.append((kind, host, since, until, amount, detail))
+
+    def cut(self, end: int) -> None:
+        """The simulation ends: what was planned for later has not happened."""
+        self.sessions = [session for session in self.sessions if session.opened < end]
+        for session in self.sessions:
+            if session.ended is not None and session.ended >= end:
+                session.ended = None
+        for host in self.hosts:
+            for boot in host.boots:
+                if boot.stopped is not None and boot.stopped >= end:
+                    boot.stopped = boot.end_kind = None
+        self.attempts = [attempt for attempt in self.attempts if attempt.moment < end]
+        self.authentications = [given for given in self.authentications if given.moment < end]
+        self._presence = [told for told in self._presence if told[2] < end]
+        self._addresses = [lease for lease in self._addresses if lease[2] < end]
+        self._hops = [hop for hop in self._hops if hop[0] < end]
 
     # --- writing ----------------------------------------------------------------------------------------------------
 

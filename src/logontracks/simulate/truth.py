@@ -54,8 +54,8 @@ class Attempt:
     number: int
     moment: int
     account: str
-    target_host: str | None
-    source_host: str | None
+    target: Host | None
+    source: Peer | None
     source_address: str | None
     logon_type: int | None
     reason: str
@@ -69,9 +69,9 @@ class Authentication:
 
     moment: int
     account: str
-    client: str
+    client: Peer | str
     address: str | None
-    controller: str
+    controller: Host
     kind: str
     service: str | None
     attack: str | None
@@ -120,8 +120,8 @@ class Truth:
             len(self.attempts) + 1,
             moment,
             spelled(account),
-            host.fqdn.lower() if host else None,
-            name_of(source) if source else None,
+            host,
+            source,
             source.address if source else None,
             logon_type,
             reason,
@@ -161,8 +161,8 @@ class Truth:
     ) -> Authentication:
         """A controller gave a ticket, a ticket for a service, or checked a password for a client known by name."""
         kind = "ntlm" if isinstance(client, str) else "service_ticket" if service else "ticket"
-        name, address = (client, None) if isinstance(client, str) else (name_of(client), client.address)
-        made = Authentication(moment, account, name, address, controller.fqdn.lower(), kind, service, self._attack)
+        address = None if isinstance(client, str) else client.address
+        made = Authentication(moment, account, client, address, controller, kind, service, self._attack)
         self.authentications.append(made)
         return made
 
@@ -204,7 +204,7 @@ class Truth:
         for host in self.hosts:
             for boot in host.boots:
                 if boot.stopped is not None and boot.stopped >= end:
-                    boot.stopped = boot.end_kind = None
+                    boot.stopped = boot.silent = boot.end_kind = None
         self.attempts = [attempt for attempt in self.attempts if attempt.moment < end]
         self.authentications = [given for given in self.authentications if given.moment < end]
         self._presence = [told for told in self._presence if told[2] < end]
@@ -236,8 +236,8 @@ class Truth:
                     each.number,
                     _time(each.moment),
                     each.account,
-                    each.target_host,
-                    each.source_host,
+                    name_of(each.target) if each.target else None,
+                    name_of(each.source) if each.source else None,
                     each.source_address,
                     each.logon_type,
                     each.reason,
@@ -250,9 +250,9 @@ class Truth:
                 (
                     _time(each.moment),
                     each.account,
-                    each.client,
+                    each.client if isinstance(each.client, str) else name_of(each.client),
                     each.address,
-                    each.controller,
+                    name_of(each.controller),
                     each.kind,
                     each.service,
                     _row_of(each.session).number if each.session else None,
@@ -346,11 +346,15 @@ class Truth:
 
 
 def end_of(session: Session) -> tuple[int | None, str]:
-    """When a session was over, and how: asked for, or with its host; (None, "open") while both run on."""
+    """When a session was over, and how: asked for, or with its host; (None, "open") while both run on.
+
+    A host that shuts down ends its services, and with them their sessions, before the log stops.
+    """
     boot = session.host.boot_at(session.opened)
-    if session.ended is not None and (boot.stopped is None or session.ended <= boot.stopped):
+    over = boot.silent or boot.stopped
+    if session.ended is not None and (over is None or session.ended <= over):
         return session.ended, "logoff"
-    return boot.stopped, boot.end_kind or "open"
+    return over, boot.end_kind or "open"
 
 
 def spelled(account: Account) -> str:

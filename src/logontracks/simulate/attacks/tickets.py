@@ -26,7 +26,7 @@ def kerberoast(company: Company, start: int) -> None:
     host, account = foothold.host, foothold.person.account
     controller = net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 20, 60)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD)
+    foothold.run(at, _TOOL)
     for _ in range(3):
         at = spaced(host, at, 20, 90)
         stay = company.rng.randint(2, 8) * SECOND
@@ -78,7 +78,7 @@ def asrep_roast(company: Company, start: int) -> None:
     host, account = foothold.host, foothold.person.account
     controller = net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 20, 60)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD)
+    foothold.run(at, _TOOL)
     visit(net, at + 80 * MILLISECOND, account, host, controller, stay=6 * SECOND, by=foothold.session)
     at += 700 * MILLISECOND
     for victim in company.rng.sample(stage.services(company), 2):
@@ -103,7 +103,7 @@ def golden_ticket(company: Company, start: int) -> None:
     admin = stage.administrator(company, start)
     controller = net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 30, 90)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD, elevated=True)
+    foothold.run(at, _TOOL)
     at = stage.later(company, at, 4, 15)
     net.forge_ticket(at, admin, host, realm=net.domain.dns)
     for server, share in ((controller, ADMIN), (stage.server(company, start), DRIVE_C)):

@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
+from typing import Literal
 
-from logontracks.simulate.desktop import open_managers
 from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
 from logontracks.simulate.kerberos import Network
 from logontracks.simulate.network import Files
 from logontracks.simulate.records import Share
-from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_POWER, SECURITY
+from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_GENERAL, KERNEL_POWER, SECURITY
 from logontracks.simulate.truth import Truth
+from logontracks.simulate.window_managers import open_managers
 
 DOMAIN = Domain("LARCH", "larch.example", "S-1-5-21-2718281828-1414213562-1732050808")
 
-_COMMON = {(SECURITY, 4624): 2, (SECURITY, 4688): 2, (SECURITY, 5140): 1, (KERNEL_BOOT, 27): 1, (KERNEL_POWER, 41): 6}
+_COMMON = {
+    (SECURITY, 4616): 1,
+    (SECURITY, 4624): 2,
+    (SECURITY, 4688): 2,
+    (SECURITY, 5140): 1,
+    (KERNEL_BOOT, 27): 1,
+    (KERNEL_GENERAL, 1): 2,
+    (KERNEL_POWER, 41): 6,
+    (KERNEL_POWER, 42): 3,
+    (KERNEL_POWER, 107): 1,
+}
 _NEWEST = {**_COMMON, (SECURITY, 4624): 3, (SECURITY, 4697): 1, (EVENTLOG, 1102): 1, (KERNEL_POWER, 41): 9}
 _HASHED = {**_COMMON, (SECURITY, 4768): 2, (SECURITY, 4769): 2, (SECURITY, 4770): 1, (SECURITY, 4697): 1}
 
@@ -25,11 +37,16 @@ SERVER_2022 = Build(20348, _HASHED)  # with the updates of January 2025: ticket 
 SERVER_2025 = Build(26100, _NEWEST)
 
 
+Evening = Literal["log_off", "lock"]
+"""How somebody leaves the desk at the end of the day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """`split`: a local administrator, so that each logon makes two sessions. Times of the day in ticks.
 
-    `restarts` and `crashes`: moments of the week. `stays`: goes home without logging off.
+    `files_at` is the server of the shares, `app_at` that of the application, which runs as `app_as`. `admin`: a second
+    account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
     """
 
     account: Account
@@ -39,9 +56,16 @@ class Person:
     lunch: int
     leaves: int
     files: Files
-    stays: bool = False
+    files_at: Host
+    app_at: Host
+    app_as: Account
+    pause: int = 14 * HOUR + 40 * MINUTE
+    weekdays: frozenset[int] = frozenset(range(5))
+    evening: Evening = "log_off"
+    admin: Account | None = None
     restarts: tuple[int, ...] = ()
     crashes: tuple[int, ...] = ()
+    forgets: int | None = None
 
 
 @dataclass(eq=False)
@@ -129,8 +153,9 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
     def moment(day: int, hour: int, minute: int) -> int:
         return monday + day * DAY + hour * HOUR + minute * MINUTE
 
+    employee = partial(Person, files_at=hosts["FS01"], app_at=hosts["APP01"], app_as=accounts["svc-app"])
     people = (
-        Person(
+        employee(
             accounts["anna.berg"],
             hosts["WKS-101"],
             split=False,
@@ -140,7 +165,7 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             files=_department("Finance", "2026\\invoices-10.xlsx", "2026\\budget.xlsx", "payments\\run-41.csv"),
             restarts=(moment(1, 11, 52),),
         ),
-        Person(
+        employee(
             accounts["bruno.costa"],
             hosts["WKS-102"],
             split=False,
@@ -148,10 +173,10 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             lunch=11 * HOUR + 40 * MINUTE,
             leaves=17 * HOUR + 30 * MINUTE,
             files=_department("Sales", "offers\\4417.docx", "customers.xlsx", "campaign\\autumn.pptx"),
-            stays=True,
+            evening="lock",
             restarts=(moment(2, 10, 21),),
         ),
-        Person(
+        employee(
             accounts["clara.diaz"],
             hosts["WKS-103"],
             split=False,
@@ -160,8 +185,9 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             leaves=16 * HOUR,
             files=_department("HR", "contracts\\firat.pdf", "holidays.xlsx", "applications\\2026-09.docx"),
             restarts=(moment(3, 13, 40),),
+            forgets=moment(2, 0, 0),
         ),
-        Person(
+        employee(
             accounts["david.engel"],
             hosts["WKS-104"],
             split=True,
@@ -169,9 +195,10 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             lunch=12 * HOUR + 45 * MINUTE,
             leaves=17 * HOUR + 40 * MINUTE,
             files=_department("IT", "scripts\\nightly-backup.cmd", "docs\\network.vsdx", "tools\\procexp.zip"),
+            admin=accounts["adm-david"],
             restarts=(moment(0, 12, 44),),
         ),
-        Person(
+        employee(
             accounts["elif.firat"],
             hosts["WKS-105"],
             split=True,
@@ -179,7 +206,7 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             lunch=12 * HOUR + 5 * MINUTE,
             leaves=18 * HOUR + 10 * MINUTE,
             files=_department("Dev", "builds\\2.14.zip", "specs\\api.md", "logs\\app01.txt"),
-            stays=True,
+            evening="lock",
             restarts=(moment(4, 9, 33),),
             crashes=(moment(3, 14, 37),),
         ),

@@ -19,6 +19,7 @@ from logontracks.simulate.network import spaced
 from logontracks.simulate.records import NEGOTIATE, SECLOGO, USER32, Style
 from logontracks.simulate.templates import LSM, RCM, RDP, WINLOGON
 from logontracks.simulate.truth import Authentication
+from logontracks.simulate.window_managers import window_managers
 
 _CONSOLE_ACTIVITY = "61a55000-55e5-1017-0000-000000000000"  # the same on every Windows
 _LOCAL_SYSTEM, _NETWORK_SERVICE = "S-1-5-18", "S-1-5-20"
@@ -61,39 +62,6 @@ class Desktop:
             user_sid=_LOCAL_SYSTEM,
             process="lsm",
         )
-
-
-def open_managers(host: Host, moment: int, terminal: int) -> list[Session]:
-    """The sessions of a terminal's font driver and window manager (filtered, elevated), in the order of their end."""
-    by = "window_manager"
-    driver = host.open(
-        Account(f"UMFD-{terminal}", f"S-1-5-96-0-{terminal}", "Font Driver Host"), 2, moment, opened_by=by
-    )
-    later = spaced(host, moment, 90, 300)
-    filtered = host.open_pair(
-        Account(f"DWM-{terminal}", f"S-1-5-90-0-{terminal}", "Window Manager"), 2, later, opened_by=by
-    )
-    return [driver, filtered, filtered.linked or filtered]
-
-
-def window_managers(host: Host, moment: int, terminal: int) -> tuple[list[Session], int]:
-    """The logons of the managers of a new terminal session; gives their sessions and the moment after."""
-    driver, filtered, elevated = open_managers(host, moment, terminal)
-    _log_manager(host, moment, driver, elevated=False)
-    at = elevated.opened
-    _log_manager(host, at, elevated, elevated=True)
-    style = records.ADVAPI_WINLOGON
-    records.logon(host, spaced(host, at), filtered, style, elevated=False, by=host.system, virtual=True)
-    for number, half in enumerate((elevated, filtered)):
-        records.privileges(host, at + (number + 4) * MILLISECOND // 10, half)
-    return [driver, filtered, elevated], at + MILLISECOND
-
-
-def _log_manager(host: Host, moment: int, session: Session, *, elevated: bool) -> None:
-    style = records.ADVAPI_WINLOGON
-    records.explicit_credentials(host, moment, host.system, session.account, style.caller.values(host, moment))
-    at = spaced(host, moment, 0.05, 0.1)
-    records.logon(host, at, session, style, elevated=elevated, by=host.system, virtual=True)
 
 
 def log_on(
@@ -191,6 +159,31 @@ def close(host: Host, moment: int, session: Session) -> int:
     return moment
 
 
+def log_on_cached(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
+    """A password checked against what the host remembers: type 11, no ticket, no GUID.
+
+    Where the host has a network, a short type 7 logon of LSASS with a ticket follows at once:
+    host-belkasoft-win10-domain-member Security 1351 to 1355.
+    """
+    address = "127.0.0.1"
+    session, at = write_logon(host, moment, account, 11, split=split, style=USER32, address=address, guid=ZERO_GUID)
+    desktop = Desktop(host, session, host.console, host.console_managers)
+    host.truth.presence(session, "active", session.opened)
+    if host.address:
+        _verify(net, host, account, at, split=split)
+    _arrive(desktop, at)
+    return desktop
+
+
+def _verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> None:
+    """LSASS gets a ticket for somebody who is in already: a short type 7 logon whose GUID is that of the 4769."""
+    net.sign_in(moment, account, host)
+    guid = net.service_ticket(moment + 2 * MILLISECOND, account, host, host.account).guid
+    at = spaced(host, moment, 8, 40)
+    session, at = write_logon(host, at, account, 7, split=split, style=NEGOTIATE, address="-", guid=guid)
+    close(host, spaced(host, at, 1, 12), session)
+
+
 def log_on_console(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
     session, at = log_on(net, moment, account, host, 2, split=split)
     desktop = Desktop(host, session, host.console, host.console_managers)
@@ -222,34 +215,32 @@ def lock(desktop: Desktop, moment: int) -> None:
 
 
 def unlock(net: Network, desktop: Desktop, moment: int) -> None:
-    """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them."""
+    """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them.
+
+    A host without a network writes a type 13 (domain.md 3(h)), and LSASS gets no ticket.
+    """
     host, account = desktop.host, desktop.account
     split = desktop.session.linked is not None
     address = "127.0.0.1" if desktop.address == "LOCAL" else desktop.address
-    session, at = write_logon(host, moment, account, 7, split=split, style=USER32, address=address, guid=ZERO_GUID)
+    logon_type = 7 if host.address else 13
+    session, at = write_logon(
+        host, moment, account, logon_type, split=split, style=USER32, address=address, guid=ZERO_GUID
+    )
     host.truth.presence(desktop.session, "active", at)
     records.unlocked(host, at, desktop.session, desktop.terminal)
     at = close(host, spaced(host, at, 5, 20), session)
-    net.sign_in(at, account, host)
-    guid = net.service_ticket(at + 2 * MILLISECOND, account, host, host.account).guid
-    at = spaced(host, at, 8, 40)
-    session, at = write_logon(host, at, account, 7, split=split, style=NEGOTIATE, address="-", guid=guid)
-    close(host, spaced(host, at, 1, 12), session)
+    if host.address:
+        _verify(net, host, account, at, split=split)
 
 
 def mistype(
     net: Network, moment: int, account: Account, host: Host, logon_type: int, *, is_locked: bool = False
 ) -> None:
     """A wrong password at the desk: Kerberos refuses (4771), the host says so (4625). The first controller is told."""
-    controller = net.controller_for(host, moment)
     why = "locked_out" if is_locked else "wrong_password"
     with host.truth.attempt(moment, account, host, source=None, logon_type=logon_type, reason=why):
-        if is_locked:
-            net.refuse_locked(moment, account, host, controller)
-        else:
-            net.refuse(moment, account, host, controller)
-            if controller is not net.controllers[0]:
-                net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
+        if host.address:
+            _refuse(net, moment, account, host, is_locked=is_locked)
         records.failed_logon(
             host,
             spaced(host, moment, 8, 60),
@@ -265,13 +256,21 @@ def mistype(
         )
 
 
+def _refuse(net: Network, moment: int, account: Account, host: Host, *, is_locked: bool) -> None:
+    controller = net.controller_for(host, moment)
+    if is_locked:
+        net.refuse_locked(moment, account, host, controller)
+        return
+    net.refuse(moment, account, host, controller)
+    if controller is not net.controllers[0]:
+        net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
+
+
 def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
     """4647, then the end of the terminal session and of the logon session. `ends` False: the host goes down first."""
     host = desktop.host
     records.logoff_asked(host, moment, desktop.session)
-    at = spaced(host, moment, 250, 900)
-    desktop.tell(23, at)
-    _notify(desktop, 7002, spaced(host, at, 5, 60))
+    at = _torn_down(desktop, moment)
     if desktop.address != "LOCAL":
         at = spaced(host, at, 100, 400)
         desktop.tell(40, at, Reason=12)
@@ -287,6 +286,31 @@ def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
         host.console = host.terminal
         host.console_managers, at = window_managers(host, spaced(host, at, 50, 200), host.console)
     close(host, spaced(host, at, 900, 9000), desktop.session)
+
+
+def _torn_down(desktop: Desktop, moment: int) -> int:
+    host = desktop.host
+    at = spaced(host, moment, 250, 900)
+    desktop.tell(23, at)
+    _notify(desktop, 7002, spaced(host, at, 5, 60))
+    return at
+
+
+def log_off_fast(desktop: Desktop, moment: int) -> tuple[list[Session], int]:
+    """The logoff before a power off: a new terminal is ready before 4647, and the old one's managers stay for later.
+
+    Gives the sessions that are still to be logged off, and the moment after.
+    """
+    host = desktop.host
+    host.terminal += 1
+    host.console = host.terminal
+    host.console_managers, at = window_managers(host, moment, host.console)
+    at = spaced(host, at, 600, 900)
+    records.logoff_asked(host, at, desktop.session)
+    at = _torn_down(desktop, at)
+    if desktop.managers:
+        records.logoff(host, spaced(host, at, 200, 500), desktop.managers[0])
+    return desktop.managers[1:][::-1], at + SECOND // 2
 
 
 def run_as(net: Network, moment: int, desktop: Desktop, account: Account, *, stay: int) -> Session:

@@ -118,6 +118,7 @@ _OPENED_BY = {
     9: "netonly",
     10: "remote_desktop",
     11: "desktop",
+    13: "unlock",
 }
 """What opens a session of a type unless more is said."""
 
@@ -131,6 +132,15 @@ class Build:
 
 
 @dataclass(slots=True)
+class Doze:
+    """A sleep within a boot, or the time between a power off and a fast startup. `until` is None while it lasts."""
+
+    since: int
+    fast: bool
+    until: int | None = None
+
+
+@dataclass(slots=True)
 class Boot:
     """One life of a host. `stopped` is None while it runs. `activity_ids`: the usual one and a rare second one."""
 
@@ -140,6 +150,13 @@ class Boot:
     first_logon_id: int
     stopped: int | None = None
     end_kind: str | None = None  # shutdown, crash
+    dozes: list[Doze] = field(default_factory=list)
+
+    def runs_at(self, moment: int) -> bool:
+        """Whether the host runs and is awake."""
+        if self.stopped is not None and moment > self.stopped:
+            return False
+        return not any(doze.since <= moment and (doze.until is None or moment < doze.until) for doze in self.dozes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +201,10 @@ class Host:
     console: int = 1  # the one at the screen; a new one when its user logs off
     console_managers: list[Session] = field(default_factory=list)
     connections: int = -1  # the number of the last RDP connection
+    dozes: int = 0  # how often it slept since it was started
+    unfinished: list[Session] = field(default_factory=list)  # to be logged off when it wakes
+    audits_ntlm: bool = False
+    former_names: list[str] = field(default_factory=list)
     _next_port: int = 49_800
     _sessions: list[Session] = field(default_factory=list)
     _records: dict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
@@ -205,7 +226,8 @@ class Host:
 
     def names(self) -> list[str]:
         """All names it has had, in lower case."""
-        return [self.fqdn.lower(), self.name.lower()]
+        names = (self.name, *self.former_names)
+        return [each.lower() for name in names for each in (f"{name}.{self.domain.dns}", name)]
 
     def port(self) -> int:
         """The next client port: ports of one host rise and come round again."""
@@ -236,7 +258,22 @@ class Host:
     def is_up(self, moment: int) -> bool:
         """Whether the host runs and has come up fully (services need half a minute)."""
         boot = self.boot_at(moment)
-        return moment > boot.started + 40 * SECOND and (boot.stopped is None or moment < boot.stopped)
+        return moment > boot.started + 40 * SECOND and boot.runs_at(moment)
+
+    def sleep(self, moment: int, *, fast: bool) -> None:
+        """Nothing happens here from now on. `fast`: it was powered off, and will start fast."""
+        self.boots[-1].dozes.append(Doze(moment, fast))
+
+    def wake(self, moment: int) -> tuple[int, bool]:
+        """The end of a sleep: since when it lasted, and whether this is a fast startup."""
+        doze = self.boots[-1].dozes[-1]
+        doze.until = moment
+        return doze.since, doze.fast
+
+    @property
+    def is_asleep(self) -> bool:
+        dozes = self.boots[-1].dozes
+        return bool(dozes) and dozes[-1].until is None
 
     def open(
         self,
@@ -330,7 +367,22 @@ class Host:
     def events(self, channel: str, since: int, until: int) -> list[Written]:
         """The records of a channel that were written in a stretch of time, in their order."""
         records = sorted(self._records[channel], key=lambda record: record.written)
-        return [Written(self._event(record), record.about) for record in records if since <= record.written < until]
+        return [
+            Written(self._event(record), record.about)
+            for record in records
+            if since <= record.written < until and self._was_written(record)
+        ]
+
+    def _was_written(self, record: _Record) -> bool:
+        """Not what was to be logged later, when the host did not run or the session had gone with an earlier boot."""
+        boot = self.boot_at(record.moment)
+        if not boot.runs_at(record.moment):
+            return False
+        return not any(
+            value.number and self.boot_at(value.opened) is not boot
+            for value in record.values
+            if isinstance(value, Session)
+        )
 
     def channels(self) -> list[str]:
         return sorted(self._records)

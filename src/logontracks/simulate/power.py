@@ -1,7 +1,7 @@
 """What Windows logs when a host starts, stops, or dies, and what it logs by itself while it runs."""
 
 from logontracks.simulate import records
-from logontracks.simulate.desktop import Desktop, log_off, window_managers
+from logontracks.simulate.desktop import Desktop, log_off
 from logontracks.simulate.host import (
     HOUR,
     LOCAL_SERVICE,
@@ -26,6 +26,7 @@ from logontracks.simulate.templates import (
     KERNEL_POWER,
     USER32,
 )
+from logontracks.simulate.window_managers import window_managers
 
 _RESERVED = {SYSTEM.name: 0x3E7, LOCAL_SERVICE.name: 0x3E5, NETWORK_SERVICE.name: 0x3E4}
 _LOCAL_SYSTEM = "S-1-5-18"
@@ -39,6 +40,7 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     """
     host.start(moment)
     host.terminal = host.console = 1
+    host.dozes = 0
     net.forget_tickets(host)
     at = spaced(host, moment, 6000, 9000)
     host.log(4608, at)
@@ -56,6 +58,8 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     at = spaced(host, at, 400, 1500)
     _log_service_started(host, at, moment, crashed_at)
     at = spaced(host, at, 9000, 15_000)
+    if not host.address:
+        return
     net.sign_in(at, host.account, host, spelling=net.domain.realm)
     if host.role != "controller":
         refresh_policy(net, at + SECOND, host)
@@ -139,11 +143,7 @@ _LOST_POWER: dict[str, object] = {
 
 def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, ...] = (), reason: str) -> None:
     """A restart asked for by a person: 1074, 4647, 23, 7002, 6006, 1100; no 4634 for the person, 13 comes later."""
-    explorer = rf"{records.SYSTEM32}\RuntimeBroker.exe ({host.name})"
-    values = (explorer, host.name, reason, "0x500ff" if "Other" in reason else "0x80020010", "restart", "")
-    names = [f"param{number}" for number in range(1, 8)]
-    full = dict(zip(names, (*values, rf"{by.domain}\{by.name}"), strict=True))
-    host.log(1074, moment, full, provider=USER32, user_sid=by.sid, process="winlogon")
+    told_shutdown(host, moment, by, program="RuntimeBroker.exe", kind="restart", reason=reason)
     at = spaced(host, moment, 900, 2400)
     for desktop in desktops:
         log_off(desktop, at, ends=False)
@@ -155,6 +155,15 @@ def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, 
     host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog")
     host.boots[-1].stopped = spaced(host, at, 4000, 7000)
     host.boots[-1].end_kind = "shutdown"
+
+
+def told_shutdown(host: Host, moment: int, by: Account, *, program: str, kind: str, reason: str) -> None:
+    """1074: who asked for it, and for what (restart, power off)."""
+    asked = rf"{records.SYSTEM32}\{program} ({host.name})"
+    code = "0x80020010" if reason.startswith("Operating System") else "0x500ff"
+    values = (asked, host.name, reason, code, kind, "", rf"{by.domain}\{by.name}")
+    full = {f"param{number}": value for number, value in enumerate(values, 1)}
+    host.log(1074, moment, full, provider=USER32, user_sid=by.sid, process="winlogon")
 
 
 def uptime_told(host: Host, moment: int) -> None:

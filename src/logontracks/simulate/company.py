@@ -1,6 +1,6 @@
 """A small company and one week of its life, written as the event logs that its hosts would have kept."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,11 +8,10 @@ from pathlib import Path
 
 from logontracks.simulate.cast import DOMAIN, Company, assemble
 from logontracks.simulate.evtx_writer import filetime, write_evtx
-from logontracks.simulate.host import DAY, MINUTE, Written, date_of
+from logontracks.simulate.host import DAY, Written, date_of
 from logontracks.simulate.intrusion import STORY as INTRUSION
 from logontracks.simulate.intrusion import intrude
-from logontracks.simulate.network import own_traffic, visit
-from logontracks.simulate.power import housekeeping, member_traffic
+from logontracks.simulate.power import controller_traffic, housekeeping, member_traffic, noons
 from logontracks.simulate.week import Week
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -75,21 +74,16 @@ def build(out: Path, *, seed: int = 1, truth: Path | None = None) -> Summary:
 
 
 def _talk_among_computers(firm: Company, monday: int) -> None:
-    """The traffic that nobody causes, all week and all hours."""
+    """The traffic that nobody causes, all week and all hours; each computer's own week after the other's."""
     end = monday + 7 * DAY
-    for host in firm.net.members:
-        member_traffic(firm.net, host, monday, end)
-    for host in firm.net.hosts:
-        housekeeping(host, monday, end)
-    for controller in firm.net.controllers:
-        other = next(host for host in firm.net.controllers if host is not controller)
-        moment = monday + controller.rng.randint(0, 9 * MINUTE)
-        while moment < end:
-            own_traffic(firm.net, moment, controller)
-            if controller.rng.random() < 0.3:
-                stay = controller.rng.randint(0, MINUTE)
-                visit(firm.net, moment + MINUTE, controller.account, controller, other, privileged=True, stay=stay)
-            moment += controller.rng.randint(8 * MINUTE, 22 * MINUTE)
+    net = firm.net
+    for host in net.members:
+        deque(member_traffic(net, host, monday, end), maxlen=0)
+    for host in net.hosts:
+        deque(housekeeping(host, monday, end), maxlen=0)
+        deque(noons(host, monday, end), maxlen=0)
+    for controller in net.controllers:
+        deque(controller_traffic(net, controller, monday, end), maxlen=0)
 
 
 def _forward(events: Sequence[Written], first_id: int) -> list[Written]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, Account, Domain, Host, Peer, new_guid
-from logontracks.simulate.templates import AUDIT_FAILURE
+from logontracks.simulate.templates import AUDIT_FAILURE, NETLOGON
 from logontracks.simulate.truth import Authentication, Truth, spelled
 
 WRONG_PASSWORD, UNKNOWN_USER, LOCKED = 0xC000006A, 0xC0000064, 0xC0000234
@@ -19,14 +19,15 @@ _LIFE = 10 * HOUR
 class Ticket:
     """A ticket-granting ticket: who gave it, its hash, and the service tickets that were bought with it.
 
-    `forged_realm`: how the forger spelled the domain; such a ticket no controller gave, and each accepts it.
+    `other_realm`: how the domain is spelled in a ticket that no controller here gave: a forger's, or that of a domain
+    that is trusted. Each controller accepts it.
     """
 
     controller: Host
     digest: str
     expires: int
     told: Authentication
-    forged_realm: str = ""
+    other_realm: str = ""
     services: dict[str, "ServiceTicket"] = field(default_factory=dict)
 
 
@@ -49,6 +50,7 @@ class Network:
     members: list[Host]
     rng: Random
     truth: Truth
+    trusts: "dict[str, Network]" = field(default_factory=dict)  # other domains, by realm
     _tickets: dict[tuple[str, str], Ticket] = field(default_factory=dict)
 
     @property
@@ -56,10 +58,12 @@ class Network:
         return self.controllers + self.members
 
     def controller_for(self, peer: Peer, moment: int) -> Host:
-        """The controller that a host talks to: one a day, its own if it is one itself."""
+        """The controller that a host talks to: one a day, its own if it is one itself, the next if that is down."""
         if isinstance(peer, Host) and peer in self.controllers:
             return peer
-        return self.controllers[(moment // DAY + sum(map(ord, peer.name))) % len(self.controllers)]
+        first = moment // DAY + sum(map(ord, peer.name))
+        in_turn = [self.controllers[(first + step) % len(self.controllers)] for step in range(len(self.controllers))]
+        return next((controller for controller in in_turn if controller.is_up(moment)), in_turn[0])
 
     def sign_in(
         self,
@@ -111,8 +115,10 @@ class Network:
 
         `guid`: the LogonGuid, where it is that of the ticket before.
         """
+        if service.realm in self.trusts:
+            return self._abroad(moment, account, client, service, fresh=fresh)
         ticket = self._tickets.get((client.name, account.name))
-        if ticket and ticket.forged_realm:
+        if ticket and ticket.other_realm:
             ticket.controller = self.controller_for(client, moment)
         if ticket is None or moment > ticket.expires or ticket.controller is not self.controller_for(client, moment):
             ticket = self.sign_in(moment - 3 * MILLISECOND, account, client, spelling=self._renewed(account))
@@ -145,6 +151,28 @@ class Network:
     def drop_ticket(self, account: Account, client: Peer) -> None:
         """An account's tickets on a machine are thrown away."""
         self._tickets.pop((client.name, account.name), None)
+
+    def _abroad(self, moment: int, account: Account, client: Peer, service: Account, *, fresh: bool) -> ServiceTicket:
+        """A ticket for a service of another domain: a referral from this one, shown to a controller of that one.
+
+        The referral is a 4769 for krbtgt/REALM; domain.md 3(c) leaves its form open.
+        """
+        other = self.trusts[service.realm]
+        if not other.has_ticket(moment, account, client):
+            krbtgt = Account(f"krbtgt/{other.domain.realm}", "S-1-0-0", self.domain.netbios, self.domain.realm)
+            referral = self.service_ticket(moment - 2 * MILLISECOND, account, client, krbtgt, fresh=True)
+            other.admit(moment, account, client, referral.told)
+        return other.service_ticket(moment, account, client, service, fresh=fresh)
+
+    def has_ticket(self, moment: int, account: Account, client: Peer) -> bool:
+        ticket = self._tickets.get((client.name, account.name))
+        return ticket is not None and moment <= ticket.expires
+
+    def admit(self, moment: int, account: Account, client: Peer, told: Authentication) -> None:
+        """An account of a trusted domain may ask for tickets here, with the referral `told`."""
+        controller = self.controller_for(client, moment)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, told, other_realm=account.realm)
+        self._tickets[client.name, account.name] = ticket
 
     def forget_tickets(self, client: Peer) -> None:
         """All tickets of a host are gone: it started anew."""
@@ -216,9 +244,19 @@ class Network:
         controller.log(4768, moment, values, keywords=AUDIT_FAILURE)
 
     def check_password(
-        self, moment: int, name: str, workstation: str, controller: Host, status: int = 0
+        self,
+        moment: int,
+        name: str,
+        workstation: str,
+        controller: Host,
+        status: int = 0,
+        *,
+        server: Host | None = None,
     ) -> Authentication | None:
-        """4776: NTLM. The record has neither the client's address nor the server that asked. None: it was refused."""
+        """4776: NTLM. The record has neither the client's address nor the server that asked. None: it was refused.
+
+        A controller that audits NTLM tells the server, in 8004 of its NTLM log (domain.md 3(d)).
+        """
         values = {
             "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
             "TargetUserName": name,
@@ -226,6 +264,15 @@ class Network:
             "Status": status,
         }
         controller.log(4776, moment, values, keywords=AUDIT_FAILURE if status else None)
+        if server and controller.audits_ntlm:
+            asked = {
+                "SChannelName": server.name,
+                "UserName": name,
+                "DomainName": self.domain.netbios,
+                "WorkstationName": workstation,
+                "SChannelType": 2,
+            }
+            controller.log(8004, moment + MILLISECOND, asked, provider=NETLOGON)
         return None if status else self.truth.authenticated(moment, name, workstation, controller)
 
     def _log_service_ticket(
@@ -240,7 +287,7 @@ class Network:
         encryption: int = _AES256,
         options: int = 0x40810000,
     ) -> None:
-        realm = ticket.forged_realm or self.domain.realm
+        realm = ticket.other_realm or self.domain.realm
         values = {
             "TargetUserName": f"{account.name}@{realm}",
             "TargetDomainName": realm,

@@ -90,7 +90,7 @@ def visit_ntlm(
 ) -> Session:
     """As `visit`, by NTLM: the server has a controller check the password (4776), the client names itself."""
     controller = net.controller_for(server, moment)
-    told = net.check_password(moment, account.name, client.name, controller)
+    told = net.check_password(moment, account.name, client.name, controller, server=server)
     at = spaced(server, moment, 2, 30)
     session = _opened(server, at, account, client, guid=ZERO_GUID, shares=shares)
     _told(session, told, by, means, credential)
@@ -112,7 +112,8 @@ def refused_ntlm(
     sub_status = UNKNOWN_USER if unknown else WRONG_PASSWORD
     why = "no_such_user" if unknown else "wrong_password"
     with server.truth.attempt(moment, account, server, source=client, logon_type=3, reason=why):
-        net.check_password(moment, account.name, client.name, net.controller_for(server, moment), sub_status)
+        controller = net.controller_for(server, moment)
+        net.check_password(moment, account.name, client.name, controller, sub_status, server=server)
         records.failed_logon(
             server,
             spaced(server, moment, 2, 30),

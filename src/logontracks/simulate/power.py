@@ -1,5 +1,8 @@
 """What Windows logs when a host starts, stops, or dies, and what it logs by itself while it runs."""
 
+from collections.abc import Iterator
+from random import Random
+
 from logontracks.simulate import records
 from logontracks.simulate.desktop import Desktop, log_off
 from logontracks.simulate.host import (
@@ -16,7 +19,7 @@ from logontracks.simulate.host import (
     date_of,
 )
 from logontracks.simulate.kerberos import Network
-from logontracks.simulate.network import Files, spaced, visit
+from logontracks.simulate.network import Files, own_traffic, spaced, visit
 from logontracks.simulate.records import ADVAPI_SERVICES, ADVAPI_WININIT, SYSVOL
 from logontracks.simulate.templates import (
     EVENTLOG,
@@ -200,11 +203,14 @@ def refresh_policy(net: Network, moment: int, host: Host) -> None:
     )
 
 
-def member_traffic(net: Network, host: Host, begin: int, end: int) -> None:
-    """What a member asks of its controller all day: tickets, directory look-ups, policy."""
+def member_traffic(net: Network, host: Host, begin: int, end: int) -> Iterator[int]:
+    """What a member asks of its controller all day: tickets, directory look-ups, policy. Gives moments, as a life."""
     rng = host.rng
     renewed = begin
-    for moment in _moments(rng.randint(0, 40 * MINUTE), 41 * MINUTE, begin, end, host):
+    for moment in _moments(rng.randint(0, 40 * MINUTE), 41 * MINUTE, begin, end, rng):
+        yield moment
+        if not (host.address and host.is_up(moment) and host.is_up(moment + 3 * MINUTE)):
+            continue
         controller = net.controller_for(host, moment)
         stay = rng.choice((SECOND // 4, SECOND, 12 * SECOND, 60 * SECOND, 120 * SECOND))
         if moment - renewed > 7 * HOUR:
@@ -216,23 +222,46 @@ def member_traffic(net: Network, host: Host, begin: int, end: int) -> None:
             refresh_policy(net, moment + 3 * SECOND, host)
 
 
-def housekeeping(host: Host, begin: int, end: int) -> None:
-    """What a host does by itself: services that come and go, and its uptime at noon."""
-    for moment in _moments(host.rng.randint(0, 30 * MINUTE), 55 * MINUTE, begin, end, host):
-        service_started(host, moment, SYSTEM)
-    noon = begin + 12 * HOUR
-    for moment in range(noon, end, 24 * HOUR):
+def housekeeping(host: Host, begin: int, end: int) -> Iterator[int]:
+    """What a host does by itself: services that come and go."""
+    for moment in _moments(host.rng.randint(0, 30 * MINUTE), 55 * MINUTE, begin, end, host.rng):
+        yield moment
+        if host.is_up(moment) and host.is_up(moment + 3 * MINUTE):
+            service_started(host, moment, SYSTEM)
+
+
+def noons(host: Host, begin: int, end: int) -> Iterator[int]:
+    """Its uptime, at noon."""
+    for moment in range(begin + 12 * HOUR, end, 24 * HOUR):
+        yield moment
         if host.is_up(moment):
             uptime_told(host, spaced(host, moment, 0, 20))
 
 
-def _moments(first: int, mean: int, begin: int, end: int, host: Host) -> list[int]:
-    """Moments about `mean` apart at which the host is up."""
+def controller_traffic(net: Network, controller: Host, begin: int, end: int) -> Iterator[int]:
+    """What a controller asks of itself and of the others, at all hours."""
+    rng = controller.rng
+    others = [host for host in net.controllers if host is not controller]
+    moment = begin + rng.randint(0, 9 * MINUTE)
+    while moment < end:
+        yield moment
+        if controller.is_up(moment):
+            own_traffic(net, moment, controller)
+        if rng.random() < 0.3:
+            stay = rng.randint(0, MINUTE)
+            other = others[0] if len(others) == 1 else rng.choice(others) if others else controller
+            if controller.is_up(moment) and other.is_up(moment + MINUTE):
+                at = moment + MINUTE
+                visit(net, at, controller.account, controller, other, privileged=True, stay=stay)
+        moment += rng.randint(8 * MINUTE, 22 * MINUTE)
+
+
+def _moments(first: int, mean: int, begin: int, end: int, rng: Random) -> list[int]:
+    """Moments about `mean` apart."""
     found, moment = [], begin + first
     while moment < end:
-        if host.is_up(moment) and host.is_up(moment + 3 * MINUTE):
-            found.append(moment)
-        moment += host.rng.randint(mean // 2, mean * 3 // 2)
+        found.append(moment)
+        moment += rng.randint(mean // 2, mean * 3 // 2)
     return found
 
 

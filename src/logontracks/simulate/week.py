@@ -1,5 +1,7 @@
 """Who does what when: the working days of the people, the services, the copier, and David's administration."""
 
+from collections import deque
+
 from logontracks.simulate import desktop as desk
 from logontracks.simulate import power, records
 from logontracks.simulate.cast import Company
@@ -24,8 +26,7 @@ class Week:
     def run(self) -> None:
         """Everything but the traffic of the computers themselves, which needs to know when they were up."""
         for name in sorted(self.company.people, reverse=True):
-            for _ in self.lives[name].days(5):
-                pass  # one life after the other: they do not meet
+            deque(self.lives[name].days(5), maxlen=0)  # one life after the other: they do not meet
         self._help_clara()
         self._run_services()
         self._administer()

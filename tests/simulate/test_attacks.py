@@ -261,6 +261,11 @@ def test_an_attack_says_what_the_company_lacks():
         host.boots[-1].stopped = START - HOUR
     with pytest.raises(ValueError, match="has no workstation without its owner"):
         ATTACKS["psexec"].run(company, START)
+    company = assemble(1, filetime(MONDAY))
+    company.accounts = {name: account for name, account in company.accounts.items() if "svc-" not in name}
+    for name in ("kerberoast", "kerberoast_outside", "asrep_roast", "stolen_service"):
+        with pytest.raises(ValueError, match="has no service account"):
+            ATTACKS[name].run(company, START)
 
 
 # --- passwords --------------------------------------------------------------------------------------------------------

@@ -20,20 +20,20 @@ def at_night(company: Company, start: int) -> None:
     """
     begin = start - start % DAY + 2 * HOUR + company.rng.randint(0, 3000) * SECOND
     person = stage.absent(company, begin)
-    server = stage.server(company, begin, name="FS")
-    network = ".".join(server.address.split(".")[:2])
+    network = ".".join(person.host.address.split(".")[:2])
     home = Outsider(f"HOME-{company.rng.randint(1000, 9999)}", f"{network}.250.{company.rng.randint(2, 250)}")
     desktop = desk.connect(company.net, begin, person.account, home, person.host, split=person.split, kerberos=False)
     at = desktop.session.opened + 3 * SECOND
     records.process_started(person.host, at, desktop.session, stage.EXPLORER, parent=stage.USERINIT)
-    for other in stage.shuffled(company, company.people.values())[:20]:
+    reachable = [other for other in company.people.values() if stage.stays_up(other.files_at, begin)]
+    for other in stage.shuffled(company, reachable)[:20]:
         at = stage.later(company, at, 40, 200)
         visit(
             company.net,
             at,
             person.account,
             person.host,
-            server,
+            other.files_at,
             shares=[replace(other.files, access=records.READ)],
             stay=company.rng.randint(40, 90) * SECOND,
             fresh=True,

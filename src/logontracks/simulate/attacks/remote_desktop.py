@@ -33,7 +33,7 @@ def over_three_hosts(company: Company, start: int) -> None:
 def as_service(company: Company, start: int) -> None:
     """A service account, which only ever logs on by type 4 or 5 or over the network, has a desktop on a server."""
     foothold = stage.enter(company, start)
-    account = company.rng.choice(stage.services(company))
+    account = stage.services(company, start)[0]
     server = stage.server(company, start, without=account)
     at = stage.later(company, foothold.moment, 30, 120)
     desktop = _onward(company, at, foothold.session, account, server, credential="stolen")

@@ -63,7 +63,7 @@ class Foothold:
 
 def enter(company: Company, start: int) -> Foothold:
     """Somebody's open desktop, in which a program of the attacker runs; else remote desktop with a stolen password."""
-    owners = {person.host.name: person for person in company.people.values() if _stays_up(person.host, start)}
+    owners = {person.host.name: person for person in company.people.values() if stays_up(person.host, start)}
     open_now = [
         (owner, session)
         for session in company.truth.sessions
@@ -92,13 +92,13 @@ def all_absent(company: Company, start: int) -> list[Person]:
     """Nobody, where all are at work or left their screens locked."""
     used = {session.host.name for session in _desktops(company, start)}
     return [
-        person for person in company.people.values() if person.host.name not in used and _stays_up(person.host, start)
+        person for person in company.people.values() if person.host.name not in used and stays_up(person.host, start)
     ]
 
 
-def server(company: Company, start: int, *, name: str = "", without: Account | None = None) -> Host:
-    """A member server that stays up. `name`: how its name begins; `without`: who has no desktop on it."""
-    hosts = [host for host in company.net.members if host.role == "server" and host.name.startswith(name)]
+def server(company: Company, start: int, *, without: Account | None = None) -> Host:
+    """A member server that stays up. `without`: who has no desktop on it."""
+    hosts = [host for host in company.net.members if host.role == "server"]
     return _one_of(company, _free(company, hosts, start, without), "server", start)
 
 
@@ -108,14 +108,22 @@ def controller(company: Company, start: int, *, without: Account | None = None) 
 
 
 def administrator(company: Company, start: int) -> Account:
-    """An account that is administrator of all hosts."""
-    accounts = [account for account in company.accounts.values() if account.name.startswith("adm-")]
+    """The second account of somebody who administers all hosts."""
+    accounts = [person.admin for person in company.people.values() if person.admin]
     return _one_of(company, accounts, "administrator's account", start)
 
 
-def services(company: Company) -> list[Account]:
-    """The accounts that services run as: those with a name of a service in the directory."""
-    return [account for account in company.accounts.values() if account.name.startswith("svc-")]
+def services(company: Company, start: int) -> list[Account]:
+    """The accounts that services run as, in any order: those called svc-..."""
+    accounts = [account for account in company.accounts.values() if account.name.startswith("svc-")]
+    first = _one_of(company, accounts, "service account", start)
+    return [first, *shuffled(company, (account for account in accounts if account is not first))]
+
+
+def stays_up(host: Host, start: int) -> bool:
+    """Whether a host runs all the time that an attack may take."""
+    boot = host.boot_at(start)
+    return host.is_up(start) and (boot.stopped is None or boot.stopped > start + LENGTH)
 
 
 def later(company: Company, moment: int, low_s: float, high_s: float) -> int:
@@ -181,12 +189,7 @@ def _desktops(company: Company, start: int) -> Iterator[Session]:
 def _free(company: Company, hosts: Iterable[Host], start: int, account: Account | None) -> list[Host]:
     """The hosts that stay up; Windows gives an account back the desktop that it has, so not those with one of it."""
     taken = {session.host.name for session in _desktops(company, start) if account and session.account == account}
-    return [host for host in hosts if _stays_up(host, start) and host.name not in taken]
-
-
-def _stays_up(host: Host, start: int) -> bool:
-    boot = host.boot_at(start)
-    return host.is_up(start) and (boot.stopped is None or boot.stopped > start + LENGTH)
+    return [host for host in hosts if stays_up(host, start) and host.name not in taken]
 
 
 def _one_of(company: Company, choice: list[_T], what: str, start: int) -> _T:

@@ -191,10 +191,11 @@ class _Record:
 
 
 class Written(NamedTuple):
-    """A record as it stands in a log, and the session that it begins or the attempt that it tells of."""
+    """A record as it stands in a log, the session that it begins or the attempt that it tells of, and its true time."""
 
     event: Event
     about: "Session | Attempt | None"
+    moment: int
 
 
 _FIXED_PIDS = {"kernel": 4, "none": 0}
@@ -221,6 +222,7 @@ class Host:
     dozes: int = 0  # how often it slept since it was started
     unfinished: list[Session] = field(default_factory=list)  # to be logged off when it wakes
     audits_ntlm: bool = False
+    is_member: bool = True
     clock: list[tuple[int, int]] = field(default_factory=list)  # since when it is ahead of the true time, and by what
     former: list[tuple[int, str]] = field(default_factory=list)  # full names of before, and until when
     _next_port: int = 49_800
@@ -229,7 +231,7 @@ class Host:
 
     @property
     def fqdn(self) -> str:
-        return f"{self.name}.{self.domain.dns}"
+        return f"{self.name}.{self.domain.dns}" if self.is_member else self.name
 
     @property
     def account(self) -> Account:
@@ -394,7 +396,7 @@ class Host:
         """The records of a channel that were written in a stretch of time, in their order."""
         records = sorted(self._records[channel], key=lambda record: record.written)
         return [
-            Written(self._event(record), record.about)
+            Written(self._event(record), record.about, record.moment)
             for record in records
             if since <= record.written < until and self._was_written(record)
         ]

@@ -93,7 +93,7 @@ class Truth:
     _presence: list[tuple[Session, str, int]] = field(default_factory=list)
     _addresses: list[tuple[Host, str, int]] = field(default_factory=list)
     _hops: list[tuple[int, Session | None, Session, str, str, str | None]] = field(default_factory=list)
-    _mess: list[tuple[str, str | None, int | None, int | None, float | None, str]] = field(default_factory=list)
+    _mess: list[tuple[str, Host | None, int | None, int | None, float | None, str]] = field(default_factory=list)
 
     @contextmanager
     def attack(self, name: str) -> Iterator[None]:
@@ -146,6 +146,11 @@ class Truth:
         self.hosts.append(host)
         self.identity(host.account, "computer")
 
+    def renamed(self, account: Account, moment: int) -> None:
+        """The account of this SID has this name from now on."""
+        person, _, kind, _, _ = next(row for row in self._identities if row[1].sid == account.sid)
+        self.identity(account, kind, person=person, since=moment)
+
     def opened(self, session: Session) -> None:
         """A session begins; halves of one logon are told once, as soon as they are linked."""
         self.sessions.append(session)
@@ -185,14 +190,14 @@ class Truth:
     def spoiled(
         self,
         kind: str,
-        host: str | None,
+        host: Host | None,
         detail: str,
         *,
         since: int | None = None,
         until: int | None = None,
         amount: float | None = None,
     ) -> None:
-        """What was done to the logs."""
+        """What was done to the logs, or to the clock or name of a host."""
         self._mess.append((kind, host, since, until, amount, detail))
 
     def cut(self, end: int) -> None:
@@ -276,7 +281,7 @@ class Truth:
                 )
             ],
             "mess": [
-                (kind, host, _time(since), _time(until), amount, detail)
+                (kind, name_of(host) if host else None, _time(since), _time(until), amount, detail)
                 for kind, host, since, until, amount, detail in self._mess
             ],
         }

@@ -21,15 +21,24 @@ if TYPE_CHECKING:
 @click.option("--users", type=click.IntRange(min=1), help="People, in shifts at need.  [default: one a desk]")
 @click.option("--days", default=5, show_default=True, type=click.IntRange(1, 366), help="Days, from a Monday on.")
 @click.option("--attack", "attacks", metavar="NAME", multiple=True, help="Write this attack into the logs.")
+@click.option("--mess", metavar="LEVEL", multiple=True, help="What is wrong with the logs: 0 to 3, or a name.")
 @click.option("--form", type=click.Choice(("evtx", "jsonl")), default="evtx", show_default=True, help="Of the logs.")
 def command(
-    out: Path, *, seed: int, hosts: int, users: int | None, days: int, attacks: tuple[str, ...], form: Form
+    out: Path,
+    *,
+    seed: int,
+    hosts: int,
+    users: int | None,
+    days: int,
+    attacks: tuple[str, ...],
+    mess: tuple[str, ...],
+    form: Form,
 ) -> None:
     """Write the event logs of a simulated company into DIR/logs, and what really happened into DIR/truth.
 
     The truth is Parquet: who was in which session from when to when, present or away, what failed and why, which hop
-    led to which, and what was an attack. The same options give the same bytes. --attack may be repeated; a name that
-    is not known lists those that are.
+    led to which, and what was an attack. The same options give the same bytes. --attack and --mess may be repeated; a
+    name that is not known lists those that are.
 
     \b
     Example:
@@ -38,7 +47,7 @@ def command(
     from logontracks.simulate.deliver import simulate  # noqa: PLC0415 - fast start
 
     try:
-        done = simulate(out, seed=seed, hosts=hosts, users=users, days=days, attacks=attacks, form=form)
+        done = simulate(out, seed=seed, hosts=hosts, users=users, days=days, attacks=attacks, mess=mess, form=form)
     except ValueError as error:
         raise UsageError(str(error)) from error
     say(f"{done.records:,} records and {done.sessions:,} sessions of {done.hosts} hosts are in {out}.")

@@ -1,6 +1,6 @@
 """The people and hosts of the simulated company, and what each of them has to do with the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -81,15 +81,15 @@ class Person:
 class Company:
     net: Network
     rng: Random
-    people: Mapping[str, Person]
-    accounts: Mapping[str, Account]
-    hosts: Mapping[str, Host]
+    people: dict[str, Person]
+    accounts: dict[str, Account]
+    hosts: dict[str, Host]
     copier: Outsider
     attacker: Outsider
     truth: Truth
     office: Pool | None = None
     vpn: Pool | None = None
-    services: Mapping[str, Sequence[Account]] = field(default_factory=dict)  # by host: who they run as
+    services: dict[str, list[Account]] = field(default_factory=dict)  # by host: who they run as
     remotes: list[Desktop] = field(default_factory=list)  # remote desktops that exist, connected or not
     public: Files = field(
         default_factory=lambda: Files(Share("Public", r"D:\Shares\Public"), ("\\", "templates\\letter.dotx"))

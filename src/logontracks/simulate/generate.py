@@ -11,6 +11,7 @@ from logontracks.simulate.cast import Company
 from logontracks.simulate.evtx_writer import filetime
 from logontracks.simulate.habits import Span
 from logontracks.simulate.host import DAY, HOUR, MINUTE
+from logontracks.simulate.mess import CLEAN, Mess, prepare
 from logontracks.simulate.people import Life
 from logontracks.simulate.staff import Found, found
 
@@ -18,7 +19,9 @@ MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
 _TRIES = 200  # moments at which an attack may begin
 
 
-def generate(seed: int, *, hosts: int, users: int | None, days: int, attacks: Sequence[str] = ()) -> Found:
+def generate(
+    seed: int, *, hosts: int, users: int | None, days: int, attacks: Sequence[str] = (), mess: Mess = CLEAN
+) -> Company:
     """A company after so many days, from Monday, 5 October 2026 on, with its truth.
 
     ValueError for fewer hosts than a company needs, more people than desks, an attack that is not known, or one for
@@ -29,11 +32,13 @@ def generate(seed: int, *, hosts: int, users: int | None, days: int, attacks: Se
         raise ValueError(f"no attack {', '.join(sorted(unknown))}; there are: {', '.join(ATTACKS)}")
     span = Span(filetime(MONDAY), days)
     there = found(seed, hosts=hosts, users=users, begin=span.begin, days=days)
-    run(_lives(seed, there, span), span.end)
+    company = there.company
+    lives = _people(seed, company, span)
+    run([*_everything(seed, there, lives, span), *prepare(mess, company, lives, span)], span.end)
     for number, name in enumerate(attacks):
-        _attack(there.company, name, span, Random(f"{seed} {name} {number}"))
-    there.company.truth.cut(span.end)
-    return there
+        _attack(company, name, span, Random(f"{seed} {name} {number}"))
+    company.truth.cut(span.end)
+    return company
 
 
 def run(lives: Iterable[Iterator[int]], end: int) -> None:
@@ -52,14 +57,19 @@ def _wait(waiting: list[tuple[int, int, Iterator[int]]], number: int, life: Iter
         heapq.heappush(waiting, (moment, number, life))
 
 
-def _lives(seed: int, there: Found, span: Span) -> list[Iterator[int]]:
+def _people(seed: int, company: Company, span: Span) -> list[Life]:
+    return [
+        Life(company, person, span.begin, Random(f"{seed} {person.account.name}")) for person in company.people.values()
+    ]
+
+
+def _everything(seed: int, there: Found, people: Sequence[Life], span: Span) -> list[Iterator[int]]:
     """Everything that goes on."""
     company = there.company
-    lives = [*_working(seed, company, span)]
-    for each in filter(None, (company, there.partner)):
-        lives += _computers(each, span)
+    lives = [*_working(seed, company, people, span), *_computers(company, span)]
     if there.partner:
-        lives += _working(seed, there.partner, span)
+        lives += _working(seed, there.partner, _people(seed, there.partner, span), span)
+        lives += _computers(there.partner, span)
     servers = [host for host in company.net.members if host.role == "server"]
     files = [host for host in servers if host.name.startswith("FS")]
     for server in servers:
@@ -84,10 +94,7 @@ def _lives(seed: int, there: Found, span: Span) -> list[Iterator[int]]:
     return lives
 
 
-def _working(seed: int, company: Company, span: Span) -> Iterator[Iterator[int]]:
-    lives = [
-        Life(company, person, span.begin, Random(f"{seed} {person.account.name}")) for person in company.people.values()
-    ]
+def _working(seed: int, company: Company, lives: Sequence[Life], span: Span) -> Iterator[Iterator[int]]:
     for life in lives:
         yield life.days(span.days)
     admins = [life for life in lives if life.person.admin]

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -131,6 +132,18 @@ class Build:
     versions: Mapping[tuple[str, int], int]
 
 
+class Hint(NamedTuple):
+    """What LSASS makes ActivityIDs of: two times of its start and a small number."""
+
+    head: int
+    flags: int
+    tail: int
+
+
+class ClockTime(int):
+    """A time in a field that is the host's own clock's already; others are true, and shown as its clock has them."""
+
+
 @dataclass(slots=True)
 class Doze:
     """A sleep within a boot, or the time between a power off and a fast startup. `until` is None while it lasts."""
@@ -142,13 +155,17 @@ class Doze:
 
 @dataclass(slots=True)
 class Boot:
-    """One life of a host. `stopped` is None while it runs. `activity_ids`: the usual one and a rare second one."""
+    """One life of a host. `stopped` is None while it runs; `silent` is when its log stopped before that.
+
+    `hints`: what its ActivityIDs are made of, the usual one and a rare second one.
+    """
 
     started: int
-    activity_ids: tuple[str, str]
+    hints: "tuple[Hint, Hint]"
     pids: Mapping[str, int]
     first_logon_id: int
     stopped: int | None = None
+    silent: int | None = None
     end_kind: str | None = None  # shutdown, crash
     dozes: list[Doze] = field(default_factory=list)
 
@@ -174,10 +191,11 @@ class _Record:
 
 
 class Written(NamedTuple):
-    """A record as it stands in a log, and the session that it begins or the attempt that it tells of."""
+    """A record as it stands in a log, the session that it begins or the attempt that it tells of, and its true time."""
 
     event: Event
     about: "Session | Attempt | None"
+    moment: int
 
 
 _FIXED_PIDS = {"kernel": 4, "none": 0}
@@ -204,14 +222,16 @@ class Host:
     dozes: int = 0  # how often it slept since it was started
     unfinished: list[Session] = field(default_factory=list)  # to be logged off when it wakes
     audits_ntlm: bool = False
-    former_names: list[str] = field(default_factory=list)
+    is_member: bool = True
+    clock: list[tuple[int, int]] = field(default_factory=list)  # since when it is ahead of the true time, and by what
+    former: list[tuple[int, str]] = field(default_factory=list)  # full names of before, and until when
     _next_port: int = 49_800
     _sessions: list[Session] = field(default_factory=list)
     _records: dict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def fqdn(self) -> str:
-        return f"{self.name}.{self.domain.dns}"
+        return f"{self.name}.{self.domain.dns}" if self.is_member else self.name
 
     @property
     def account(self) -> Account:
@@ -226,8 +246,16 @@ class Host:
 
     def names(self) -> list[str]:
         """All names it has had, in lower case."""
-        names = (self.name, *self.former_names)
-        return [each.lower() for name in names for each in (f"{name}.{self.domain.dns}", name)]
+        names = dict.fromkeys((self.fqdn, *(name for _, name in self.former)))
+        return [each.lower() for name in names for each in dict.fromkeys((name, name.partition(".")[0]))]
+
+    def name_at(self, moment: int) -> str:
+        """What it calls itself at a moment."""
+        return next((name for until, name in self.former if moment < until), self.fqdn)
+
+    def shown(self, moment: int) -> int:
+        """What its clock shows at a moment."""
+        return moment + next((ahead for since, ahead in reversed(self.clock) if since <= moment), 0)
 
     def port(self) -> int:
         """The next client port: ports of one host rise and come round again."""
@@ -242,9 +270,9 @@ class Host:
         head = moment + rng.randint(1200, 1400) * (MILLISECOND // 10)
         tail = head + rng.randint(30, 260)
         flags = rng.choice((0, 0, 0, 1, 2))
-        activity_ids = (_activity_id(head, flags, tail), _activity_id(head, 0, tail + rng.randint(900, 1900)))
+        hints = Hint(head, flags, tail), Hint(head, 0, tail + rng.randint(900, 1900))
         pids = {name: 4 * rng.randint(130 + 60 * order, 180 + 60 * order) for order, name in enumerate(_PROCESSES)}
-        boot = Boot(moment, activity_ids, pids, first_logon_id=rng.randint(0x62A0, 0x6A00))
+        boot = Boot(moment, hints, pids, first_logon_id=rng.randint(0x62A0, 0x6A00))
         self.boots.append(boot)
         return boot
 
@@ -368,7 +396,7 @@ class Host:
         """The records of a channel that were written in a stretch of time, in their order."""
         records = sorted(self._records[channel], key=lambda record: record.written)
         return [
-            Written(self._event(record), record.about)
+            Written(self._event(record), record.about, record.moment)
             for record in records
             if since <= record.written < until and self._was_written(record)
         ]
@@ -390,12 +418,19 @@ class Host:
     def _event(self, record: _Record) -> Event:
         activity = record.activity
         if activity is True:
-            activity = self.boot_at(record.moment).activity_ids[self.rng.random() < 0.004]
+            boot = self.boot_at(record.moment)
+            activity = _activity_id(boot.hints[self.rng.random() < 0.004], self.shown(boot.started) - boot.started)
+        values = [value.logon_id if isinstance(value, Session) else value for value in record.values]
+        if self.clock:
+            values = [
+                self.shown(value) if form == "FILETIME" and type(value) is int and value else value
+                for (_, form), value in zip(record.template.fields, values, strict=True)
+            ]
         return Event(
             record.template,
-            record.moment,
-            self.fqdn,
-            [value.logon_id if isinstance(value, Session) else value for value in record.values],
+            self.shown(record.moment),
+            self.name_at(record.moment),
+            values,
             activity_id=activity or None,
             user_sid=record.user_sid,
             process_id=record.process_id,
@@ -404,7 +439,12 @@ class Host:
         )
 
 
-def _activity_id(head: int, flags: int, tail: int) -> str:
-    """An ActivityID as LSASS makes them: low 48 bits of a time, a small number, the whole time, little endian."""
+@cache
+def _activity_id(hint: Hint, ahead: int) -> str:
+    """An ActivityID as LSASS makes them: low 48 bits of a time, a small number, the whole time, little endian.
+
+    `ahead`: by how much the clock was wrong when it started.
+    """
+    head, flags, tail = hint.head + ahead, hint.flags, hint.tail + ahead
     little = tail.to_bytes(8, "little").hex()
     return f"{head & 0xFFFFFFFF:08x}-{head >> 32 & 0xFFFF:04x}-{flags:04x}-{little[:4]}-{little[4:]}"

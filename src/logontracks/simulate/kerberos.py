@@ -143,7 +143,7 @@ class Network:
     def forge_ticket(self, moment: int, account: Account, client: Peer, *, realm: str) -> Ticket:
         """A ticket-granting ticket made with the key of krbtgt, which no controller knows of. `realm`: as spelled."""
         controller = self.controller_for(client, moment)
-        untold = Authentication(moment, spelled(account), client.name, client.address, controller.name, "", None, None)
+        untold = Authentication(moment, spelled(account), client, client.address, controller, "", None, None)
         ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, untold, realm)
         self._tickets[client.name, account.name] = ticket
         return ticket

@@ -81,7 +81,7 @@ def _session_zero(host: Host, moment: int) -> None:
 def _log_service_started(host: Host, moment: int, started: int, crashed_at: int | None) -> None:
     """The first records of the System log in a boot, in the order in which they come to stand there."""
     if crashed_at is not None:
-        then = date_of(crashed_at)
+        then = date_of(host.shown(crashed_at))
         half = "AM" if then.hour < 12 else "PM"
         clock = f"{then.hour % 12 or 12}:{then:%M:%S} {half}"
         day = f"\u200e{then.month}/\u200e{then.day}/\u200e{then.year}"
@@ -164,6 +164,7 @@ def shut_down(
     at = spaced(host, at, 1200, 2600)
     _classic(host, 6006, at, ("",))
     host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog")
+    host.boots[-1].silent = at + MILLISECOND
     host.boots[-1].stopped = spaced(host, at, 4000, 7000)
     host.boots[-1].end_kind = "shutdown"
 

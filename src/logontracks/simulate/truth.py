@@ -54,8 +54,8 @@ class Attempt:
     number: int
     moment: int
     account: str
-    target_host: str | None
-    source_host: str | None
+    target: Host | None
+    source: Peer | None
     source_address: str | None
     logon_type: int | None
     reason: str
@@ -69,9 +69,9 @@ class Authentication:
 
     moment: int
     account: str
-    client: str
+    client: Peer | str
     address: str | None
-    controller: str
+    controller: Host
     kind: str
     service: str | None
     attack: str | None
@@ -93,7 +93,7 @@ class Truth:
     _presence: list[tuple[Session, str, int]] = field(default_factory=list)
     _addresses: list[tuple[Host, str, int]] = field(default_factory=list)
     _hops: list[tuple[int, Session | None, Session, str, str, str | None]] = field(default_factory=list)
-    _mess: list[tuple[str, str | None, int | None, int | None, float | None, str]] = field(default_factory=list)
+    _mess: list[tuple[str, Host | None, int | None, int | None, float | None, str]] = field(default_factory=list)
 
     @contextmanager
     def attack(self, name: str) -> Iterator[None]:
@@ -120,8 +120,8 @@ class Truth:
             len(self.attempts) + 1,
             moment,
             spelled(account),
-            host.fqdn.lower() if host else None,
-            name_of(source) if source else None,
+            host,
+            source,
             source.address if source else None,
             logon_type,
             reason,
@@ -146,6 +146,11 @@ class Truth:
         self.hosts.append(host)
         self.identity(host.account, "computer")
 
+    def renamed(self, account: Account, moment: int) -> None:
+        """The account of this SID has this name from now on."""
+        person, _, kind, _, _ = next(row for row in self._identities if row[1].sid == account.sid)
+        self.identity(account, kind, person=person, since=moment)
+
     def opened(self, session: Session) -> None:
         """A session begins; halves of one logon are told once, as soon as they are linked."""
         self.sessions.append(session)
@@ -161,8 +166,8 @@ class Truth:
     ) -> Authentication:
         """A controller gave a ticket, a ticket for a service, or checked a password for a client known by name."""
         kind = "ntlm" if isinstance(client, str) else "service_ticket" if service else "ticket"
-        name, address = (client, None) if isinstance(client, str) else (name_of(client), client.address)
-        made = Authentication(moment, account, name, address, controller.fqdn.lower(), kind, service, self._attack)
+        address = None if isinstance(client, str) else client.address
+        made = Authentication(moment, account, client, address, controller, kind, service, self._attack)
         self.authentications.append(made)
         return made
 
@@ -185,14 +190,14 @@ class Truth:
     def spoiled(
         self,
         kind: str,
-        host: str | None,
+        host: Host | None,
         detail: str,
         *,
         since: int | None = None,
         until: int | None = None,
         amount: float | None = None,
     ) -> None:
-        """What was done to the logs."""
+        """What was done to the logs, or to the clock or name of a host."""
         self._mess.append((kind, host, since, until, amount, detail))
 
     def cut(self, end: int) -> None:
@@ -204,7 +209,7 @@ class Truth:
         for host in self.hosts:
             for boot in host.boots:
                 if boot.stopped is not None and boot.stopped >= end:
-                    boot.stopped = boot.end_kind = None
+                    boot.stopped = boot.silent = boot.end_kind = None
         self.attempts = [attempt for attempt in self.attempts if attempt.moment < end]
         self.authentications = [given for given in self.authentications if given.moment < end]
         self._presence = [told for told in self._presence if told[2] < end]
@@ -236,8 +241,8 @@ class Truth:
                     each.number,
                     _time(each.moment),
                     each.account,
-                    each.target_host,
-                    each.source_host,
+                    name_of(each.target) if each.target else None,
+                    name_of(each.source) if each.source else None,
                     each.source_address,
                     each.logon_type,
                     each.reason,
@@ -250,9 +255,9 @@ class Truth:
                 (
                     _time(each.moment),
                     each.account,
-                    each.client,
+                    each.client if isinstance(each.client, str) else name_of(each.client),
                     each.address,
-                    each.controller,
+                    name_of(each.controller),
                     each.kind,
                     each.service,
                     _row_of(each.session).number if each.session else None,
@@ -276,7 +281,7 @@ class Truth:
                 )
             ],
             "mess": [
-                (kind, host, _time(since), _time(until), amount, detail)
+                (kind, name_of(host) if host else None, _time(since), _time(until), amount, detail)
                 for kind, host, since, until, amount, detail in self._mess
             ],
         }
@@ -346,11 +351,15 @@ class Truth:
 
 
 def end_of(session: Session) -> tuple[int | None, str]:
-    """When a session was over, and how: asked for, or with its host; (None, "open") while both run on."""
+    """When a session was over, and how: asked for, or with its host; (None, "open") while both run on.
+
+    A host that shuts down ends its services, and with them their sessions, before the log stops.
+    """
     boot = session.host.boot_at(session.opened)
-    if session.ended is not None and (boot.stopped is None or session.ended <= boot.stopped):
+    over = boot.silent or boot.stopped
+    if session.ended is not None and (over is None or session.ended <= over):
         return session.ended, "logoff"
-    return boot.stopped, boot.end_kind or "open"
+    return over, boot.end_kind or "open"
 
 
 def spelled(account: Account) -> str:

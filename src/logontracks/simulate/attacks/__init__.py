@@ -43,9 +43,10 @@ _PLAYS: Mapping[str, tuple[Callable[[Company, int], None], str]] = {
     "stolen_service": (remote_desktop.as_service, "A service account logs on to a desktop with its stolen password."),
     "psexec": (psexec.as_system, "A service made on a server by way of its shares, working as SYSTEM."),
     "psexec_user": (psexec.as_user, "The same, and the service logs on an account with its password."),
+    "remote_service": (psexec.by_command, "A command run on a server as a service, without any share."),
     "wmi": (wmi.hop, "A program started on a server by way of WMI."),
     "winrm": (winrm.hop, "A PowerShell session on a server: its own log does not say where from."),
-    "insider": (insider.at_night, "A person comes at night and reads the shares of all departments."),
+    "insider": (insider.at_night, "A person connects at night and reads the shares of all departments."),
 }
 
 ATTACKS: Mapping[str, Attack] = MappingProxyType(

@@ -79,7 +79,7 @@ def borrow(company: Company, foothold: Foothold, admin: Account) -> tuple[Sessio
     """
     host = foothold.host
     at = stage.later(company, foothold.moment, 20, 70)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD, elevated=True)
+    foothold.run(at, _TOOL)
     at = stage.later(company, at, 1, 4)
     session = host.open(foothold.session.account, 9, at)
     records.logon(
@@ -88,14 +88,14 @@ def borrow(company: Company, foothold: Foothold, admin: Account) -> tuple[Sessio
         session,
         SECLOGO,
         elevated=True,
-        by=foothold.session,
+        by=foothold.elevated,
         address="::1",
         port=0,
         outbound=admin,
     )
     at = spaced(host, at)
     records.privileges(host, at, session)
-    company.truth.hop(session.opened, foothold.session, session, "runas", "stolen")
+    company.truth.hop(session.opened, foothold.elevated, session, "runas", "stolen")
     at += 40 * MILLISECOND
     records.process_started(host, at, session, stage.CMD, parent=_TOOL, elevated=True)
     return session, stage.later(company, at, 9, 40)

@@ -10,6 +10,7 @@ from logontracks.simulate.network import Files, refused_ntlm, spaced, visit_ntlm
 from logontracks.simulate.records import IPC, Caller, Style
 
 _TOOL = r"C:\Users\Public\Downloads\dompass.exe"
+_NAMES = 1000  # at most, of a large company
 _ROUNDS, _TRIES = 6, 4  # fewer tries in a quarter of an hour than lock an account out
 
 
@@ -21,13 +22,13 @@ def spray(company: Company, start: int) -> None:
     WORKSTATION5 134058 to 134064; the process is WORKSTATION5 133981.
     """
     foothold = stage.enter(company, start)
-    host, session = foothold.host, foothold.session
+    host, session = foothold.host, foothold.elevated
     controller = company.net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 2, 5)
-    records.process_started(host, at, session, _TOOL, parent=stage.CMD)
+    foothold.run(at, _TOOL)
     style = Style("Advapi  ", "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0", Caller(_TOOL, "explorer"))
     at += SECOND
-    for account in stage.shuffled(company, company.accounts.values()):
+    for account in stage.shuffled(company, company.accounts.values())[:_NAMES]:
         at = spaced(host, at, 15, 90)
         typed = Account(account.name, account.sid, company.net.domain.dns)
         with company.truth.attempt(at, typed, host, source=None, logon_type=2, reason="wrong_password"):
@@ -60,7 +61,7 @@ def spray_shares(company: Company, start: int) -> None:
     foothold = stage.enter(company, start)
     host = foothold.host
     server = stage.server(company, start)
-    weak, *others = stage.shuffled(company, (person.account for person in company.people.values()))
+    weak, *others = stage.shuffled(company, (person.account for person in company.people.values()))[:_NAMES]
     if weak == foothold.person.account:
         weak, others[0] = others[0], weak
     at = stage.later(company, foothold.moment, 40, 90)
@@ -97,21 +98,28 @@ def spray_shares(company: Company, start: int) -> None:
 def guess(company: Company, start: int) -> None:
     """A machine outside tries passwords of one account, four in a quarter of an hour, and one is right.
 
+    The account is that of somebody who is not there, on their workstation; else an administrator's, on a server.
+
     Each wrong one is a 4625 type 3 by NTLM (remote desktop asks over the network first) that names the machine, and
     the right one is followed by a desktop: host-belkasoft-win10-domain-member/Security.evtx 910 to 914 and
     incident-velociraptor-rdp-dc/RDPAuth_Security.evtx 506483 to 506512.
     """
-    net, rng = company.net, company.rng
-    person = stage.absent(company, start)
+    rng = company.rng
+    absent = stage.all_absent(company, start)
+    if absent:
+        person = rng.choice(absent)
+        account, host, split = person.account, person.host, person.split
+    else:
+        account, split = stage.administrator(company, start), True
+        host = stage.server(company, start, without=account)
     at = start
     for _ in range(_ROUNDS):
         moment = at
         for _ in range(_TRIES):
             moment += rng.randint(3 * SECOND, 14 * SECOND)
-            refused_ntlm(net, moment, person.account, company.attacker, person.host)
+            refused_ntlm(company.net, moment, account, company.attacker, host)
         at += 15 * MINUTE + rng.randint(0, 20 * SECOND)
-    desktop = stage.break_in(company, at, person)
-    records.process_started(
-        person.host, desktop.session.opened + 9 * SECOND, desktop.session, stage.CMD, parent=stage.EXPLORER
-    )
+    desktop = stage.break_in(company, at, account, host, split=split)
+    moment = desktop.session.opened + 9 * SECOND
+    records.process_started(host, moment, desktop.session, stage.CMD, parent=stage.EXPLORER)
     desk.log_off(desktop, at + 8 * MINUTE)

@@ -5,7 +5,7 @@ from logontracks.simulate import records
 from logontracks.simulate.attacks import stage
 from logontracks.simulate.attacks.stage import Foothold
 from logontracks.simulate.cast import Company
-from logontracks.simulate.host import MILLISECOND, MINUTE, SECOND, Account, Host, Session
+from logontracks.simulate.host import MILLISECOND, MINUTE, SECOND, Host, Session
 from logontracks.simulate.network import Files, spaced, visit
 from logontracks.simulate.records import ADMIN, ADVAPI_SERVICES, IPC, OPEN_PIPE, WRITE, Caller, Style
 from logontracks.simulate.templates import SERVICES
@@ -51,6 +51,42 @@ def as_user(company: Company, start: int) -> None:
     foothold.leave(at + 8 * MINUTE)
 
 
+def by_command(company: Company, start: int) -> None:
+    """No program is copied and no share opened: the service is a command, which the service manager gives up on.
+
+    One network logon, 4697 by it and 7045, the command as a child of services.exe, and SYSTEM's from there on:
+    otrf-multihost-json/empire_psexec_dcerpc_tcp_svcctl.zip, WORKSTATION6 717707 to 717727, 717965, System 1075.
+    """
+    foothold = stage.enter(company, start)
+    admin, server = stage.administrator(company, start), stage.server(company, start)
+    at = stage.later(company, foothold.moment, 20, 80)
+    desk.remote_credentials(
+        company.net, at, foothold.host, foothold.session, account=admin, server=server, service="cifs"
+    )
+    session = visit(
+        company.net,
+        at,
+        admin,
+        foothold.host,
+        server,
+        privileged=True,
+        stay=54 * SECOND,
+        by=foothold.session,
+        means="service",
+        credential="stolen",
+    )
+    at = spaced(server, session.opened, 60, 300)
+    command = "/C start /b powershell.exe -noP -sta -w 1"
+    _make_service(server, at, session, "Updater", f"%COMSPEC% {command}")
+    at = spaced(server, at, 10, 30)
+    records.process_started(
+        server, at, server.system, stage.CMD, parent=_SERVICES, command_line=f"{stage.CMD} {command}"
+    )
+    at = spaced(server, at, 20, 60)
+    records.process_started(server, at, server.system, stage.POWERSHELL, parent=stage.CMD)
+    foothold.leave(at + 8 * MINUTE)
+
+
 def _install(company: Company, start: int) -> tuple[Foothold, Host, Session, int]:
     """The workstation's and the network's share of it; gives the first network session and the moment after.
 
@@ -66,7 +102,7 @@ def _install(company: Company, start: int) -> tuple[Foothold, Host, Session, int
     server = stage.server(company, start)
     at = stage.later(company, foothold.moment, 20, 80)
     command = rf"PsExec64.exe \\{server.name} -u {admin.domain}\{admin.name} -p Larch-2026! cmd.exe"
-    records.process_started(client, at, foothold.session, _TOOL, parent=stage.CMD, command_line=command)
+    foothold.run(at, _TOOL, command)
     at += 300 * MILLISECOND
     desk.remote_credentials(net, at, client, foothold.session, account=admin, server=server, service="cifs")
     sessions = []
@@ -89,24 +125,24 @@ def _install(company: Company, start: int) -> tuple[Foothold, Host, Session, int
         )
         sessions.append(session)
     first, last = sessions[0], sessions[-1]
-    at = max(session.opened for session in sessions) + company.rng.randint(1900, 2600) * MILLISECOND
-    _make_service(server, at, last, admin)
+    at = max(session.opened for session in sessions) + company.rng.randint(2000, 2600) * MILLISECOND
+    _make_service(server, at, last, _NAME, rf"%SystemRoot%\{_PROGRAM}")
     at = spaced(server, at, 2, 5)
     records.process_started(server, at, server.system, _PATH, parent=_SERVICES, command_line=_PATH)
     at = _open_pipes(server, spaced(server, at, 90, 160), first, client)
     return foothold, server, first, spaced(server, at, 5, 30)
 
 
-def _make_service(server: Host, moment: int, by: Session, account: Account) -> None:
-    records.service_installed(server, moment, by, _NAME, rf"%SystemRoot%\{_PROGRAM}")
+def _make_service(server: Host, moment: int, by: Session, name: str, path: str) -> None:
+    records.service_installed(server, moment, by, name, path)
     values = {
-        "ServiceName": _NAME,
-        "ImagePath": rf"%SystemRoot%\{_PROGRAM}",
+        "ServiceName": name,
+        "ImagePath": path,
         "ServiceType": "user mode service",
         "StartType": "demand start",
         "AccountName": "LocalSystem",
     }
-    server.log(7045, moment, values, provider=SERVICES, user_sid=account.sid, process="services")
+    server.log(7045, moment, values, provider=SERVICES, user_sid=by.account.sid, process="services")
 
 
 def _open_pipes(server: Host, moment: int, session: Session, client: Host) -> int:

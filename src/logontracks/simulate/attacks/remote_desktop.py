@@ -9,31 +9,32 @@ from logontracks.simulate.host import MINUTE, SECOND, Account, Host, Session
 
 
 def over_three_hosts(company: Company, start: int) -> None:
-    """From outside to a workstation as its owner, on to a server as an administrator, and on to a controller.
+    """From a workstation, as its owner, on to a server as an administrator, and on to a controller.
 
     On each host that they leave a 4648 by mstsc for TERMSRV of the next one, whose TargetLogonGuid is that of the
     4769; on each that they reach a network logon, 1149, and the type 10 logon: domain.md, (g), as
     incident-velociraptor-rdp-dc/RDPAuth_Security.evtx 506483 to 506512 and RDPAuth_RemoteConnectionManager.evtx. The
     4648: ground-truth-text/user_tracking_successful_logins.md, "RDP Login".
     """
-    person = stage.absent(company, start)
+    first = stage.enter(company, start)
     admin = stage.administrator(company, start)
-    server, controller = stage.server(company, start), stage.controller(company, start)
-    first = stage.break_in(company, start, person)
-    at = stage.later(company, first.session.opened, 90, 240)
+    server = stage.server(company, start, without=admin)
+    controller = stage.controller(company, start, without=admin)
+    at = stage.later(company, first.moment, 90, 240)
     second = _onward(company, at, first.session, admin, server, credential="switch")
     at = stage.later(company, at, 200, 500)
     third = _onward(company, at, second.session, admin, controller, credential="same")
-    for desktop in (third, second, first):
+    for desktop in (third, second):
         at = stage.later(company, at, 250, 700)
         desk.log_off(desktop, at)
+    first.leave(stage.later(company, at, 60, 240))
 
 
 def as_service(company: Company, start: int) -> None:
     """A service account, which only ever logs on by type 4 or 5 or over the network, has a desktop on a server."""
     foothold = stage.enter(company, start)
-    account = company.rng.choice(stage.services(company))
-    server = stage.server(company, start)
+    account = stage.services(company, start)[0]
+    server = stage.server(company, start, without=account)
     at = stage.later(company, foothold.moment, 30, 120)
     desktop = _onward(company, at, foothold.session, account, server, credential="stolen")
     at = stage.later(company, at, 400, 900)

@@ -1,6 +1,6 @@
 """The stage of an attack: from which desktop it starts, and which hosts and accounts it meets there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -38,6 +38,23 @@ class Foothold:
     def host(self) -> Host:
         return self.person.host
 
+    @property
+    def elevated(self) -> Session:
+        """The half that is administrator of the workstation, where the person is."""
+        return self.session.linked or self.session
+
+    def run(self, moment: int, path: str, command_line: str = "") -> None:
+        """A tool of the attacker is started, as administrator if it can be."""
+        records.process_started(
+            self.host,
+            moment,
+            self.elevated,
+            path,
+            parent=CMD,
+            command_line=command_line,
+            elevated=self.person.split,
+        )
+
     def leave(self, moment: int) -> None:
         """Log off, where it was the attacker who logged on."""
         if self.desktop is not None:
@@ -46,73 +63,67 @@ class Foothold:
 
 def enter(company: Company, start: int) -> Foothold:
     """Somebody's open desktop, in which a program of the attacker runs; else remote desktop with a stolen password."""
-    reachable = [person for person in company.people.values() if _stays_up(person.host, start)]
+    owners = {person.host.name: person for person in company.people.values() if stays_up(person.host, start)}
     open_now = [
-        (person, session)
-        for person in reachable
+        (owner, session)
         for session in company.truth.sessions
-        if _serves(session, person, start)
+        if (owner := owners.get(session.host.name)) and session.account == owner.account and _is_desk(session, start)
     ]
     if open_now:
-        person, session = company.rng.choice(open_now)
-        return Foothold(person, session, start)
-    desktop = break_in(company, start, absent(company, start))
-    return Foothold(company.person(desktop.account.name), desktop.session, desktop.session.opened, desktop)
+        return Foothold(*company.rng.choice(open_now), start)
+    person = absent(company, start)
+    desktop = break_in(company, start, person.account, person.host, split=person.split)
+    return Foothold(person, desktop.session, desktop.session.opened, desktop)
 
 
-def break_in(company: Company, start: int, person: Person) -> Desktop:
-    """Remote desktop from outside to a person's workstation, with their password."""
+def break_in(company: Company, start: int, account: Account, host: Host, *, split: bool) -> Desktop:
+    """Remote desktop from outside with a stolen password: by NTLM, since no stranger can ask for tickets."""
     return desk.connect(
-        company.net,
-        start,
-        person.account,
-        company.attacker,
-        person.host,
-        split=person.split,
-        kerberos=False,
-        credential="stolen",
+        company.net, start, account, company.attacker, host, split=split, kerberos=False, credential="stolen"
     )
 
 
 def absent(company: Company, start: int) -> Person:
     """Somebody who has no session on their own workstation during the attack, while the workstation runs."""
-    people = [
-        person
-        for person in company.people.values()
-        if _stays_up(person.host, start) and not _is_used(company, person.host, start)
+    return _one_of(company, all_absent(company, start), "workstation without its owner", start)
+
+
+def all_absent(company: Company, start: int) -> list[Person]:
+    """Nobody, where all are at work or left their screens locked."""
+    used = {session.host.name for session in _desktops(company, start)}
+    return [
+        person for person in company.people.values() if person.host.name not in used and stays_up(person.host, start)
     ]
-    return _one_of(company, people, "workstation without its owner", start)
 
 
-def server(company: Company, start: int, *, besides: Iterable[Host] = ()) -> Host:
-    """A member server that stays up."""
-    taken = list(besides)
-    hosts = [
-        host for host in company.net.members if host.role == "server" and host not in taken and _stays_up(host, start)
-    ]
-    return _one_of(company, hosts, "server", start)
+def server(company: Company, start: int, *, without: Account | None = None) -> Host:
+    """A member server that stays up. `without`: who has no desktop on it."""
+    hosts = [host for host in company.net.members if host.role == "server"]
+    return _one_of(company, _free(company, hosts, start, without), "server", start)
 
 
-def file_server(company: Company, start: int) -> Host:
-    """The server that keeps the departments' shares."""
-    others = [host for host in company.net.members if not host.name.startswith("FS")]
-    return server(company, start, besides=others)
-
-
-def controller(company: Company, start: int) -> Host:
-    hosts = [host for host in company.net.controllers if _stays_up(host, start)]
-    return _one_of(company, hosts, "controller", start)
+def controller(company: Company, start: int, *, without: Account | None = None) -> Host:
+    hosts = company.net.controllers
+    return _one_of(company, _free(company, hosts, start, without), "controller", start)
 
 
 def administrator(company: Company, start: int) -> Account:
-    """An account that is administrator of all hosts."""
-    accounts = [account for account in company.accounts.values() if account.name.startswith("adm-")]
+    """The second account of somebody who administers all hosts."""
+    accounts = [person.admin for person in company.people.values() if person.admin]
     return _one_of(company, accounts, "administrator's account", start)
 
 
-def services(company: Company) -> list[Account]:
-    """The accounts that services run as: those with a name of a service in the directory."""
-    return [account for account in company.accounts.values() if account.name.startswith("svc-")]
+def services(company: Company, start: int) -> list[Account]:
+    """The accounts that services run as, in any order: those called svc-..."""
+    accounts = [account for account in company.accounts.values() if account.name.startswith("svc-")]
+    first = _one_of(company, accounts, "service account", start)
+    return [first, *shuffled(company, (account for account in accounts if account is not first))]
+
+
+def stays_up(host: Host, start: int) -> bool:
+    """Whether a host runs all the time that an attack may take."""
+    boot = host.boot_at(start)
+    return host.is_up(start) and (boot.stopped is None or boot.stopped > start + LENGTH)
 
 
 def later(company: Company, moment: int, low_s: float, high_s: float) -> int:
@@ -155,38 +166,30 @@ def started_for(
     host.log(4688, moment, values, process="kernel")
 
 
-def _serves(session: Session, person: Person, start: int) -> bool:
-    """Whether it is the desktop of a person at their own workstation, from before the attack until after it."""
-    return (
-        session.host is person.host
-        and session.account == person.account
-        and session.logon_type in (2, 11)
-        and session.opened_by == "desktop"
-        and (session.linked is None or session.is_filtered)
-        and _spans(session, start)
-    )
-
-
-def _is_used(company: Company, host: Host, start: int) -> bool:
-    """Whether anybody has a desktop on a host at any time of the attack."""
-    return any(
-        session.host is host
-        and session.logon_type in (2, 10, 11)
-        and session.opened_by in ("desktop", "remote_desktop")
-        and session.opened < start + LENGTH
-        and (end_of(session)[0] or start + 1) > start
-        for session in company.truth.sessions
-    )
-
-
-def _spans(session: Session, start: int) -> bool:
+def _is_desk(session: Session, start: int) -> bool:
+    """Whether it is a desktop at the screen, and outlives an attack that starts from it; the half that has it."""
     ended, _ = end_of(session)
-    return session.opened < start and (ended is None or ended > start + LENGTH)
+    return (
+        session.opened_by == "desktop"
+        and (session.linked is None or session.is_filtered)
+        and session.opened < start
+        and (ended is None or ended > start + LENGTH // 2)
+    )
 
 
-def _stays_up(host: Host, start: int) -> bool:
-    boot = host.boot_at(start)
-    return host.is_up(start) and (boot.stopped is None or boot.stopped > start + LENGTH)
+def _desktops(company: Company, start: int) -> Iterator[Session]:
+    """The desktops that exist at any time of an attack."""
+    for session in company.truth.sessions:
+        if session.opened_by in ("desktop", "remote_desktop") and session.opened < start + LENGTH:
+            ended, _ = end_of(session)
+            if ended is None or ended > start:
+                yield session
+
+
+def _free(company: Company, hosts: Iterable[Host], start: int, account: Account | None) -> list[Host]:
+    """The hosts that stay up; Windows gives an account back the desktop that it has, so not those with one of it."""
+    taken = {session.host.name for session in _desktops(company, start) if account and session.account == account}
+    return [host for host in hosts if stays_up(host, start) and host.name not in taken]
 
 
 def _one_of(company: Company, choice: list[_T], what: str, start: int) -> _T:

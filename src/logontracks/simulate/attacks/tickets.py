@@ -26,14 +26,14 @@ def kerberoast(company: Company, start: int) -> None:
     host, account = foothold.host, foothold.person.account
     controller = net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 20, 60)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD)
+    foothold.run(at, _TOOL)
     for _ in range(3):
         at = spaced(host, at, 20, 90)
         stay = company.rng.randint(2, 8) * SECOND
         visit(net, at, account, host, controller, stay=stay, by=foothold.session)
     at += company.rng.randint(200, 600) * MILLISECOND
     guid = None
-    for number, service in enumerate(stage.services(company)):
+    for number, service in enumerate(stage.services(company, start)):
         given = net.service_ticket(at, account, host, service, fresh=True, encryption=RC4, guid=guid)
         guid = given.guid if number else None
         at = spaced(host, at, 4, 60)
@@ -61,7 +61,7 @@ def kerberoast_outside(company: Company, start: int) -> None:
     company.truth.hop(session.opened, None, session, "network", "stolen")
     at = spaced(controller, session.opened, 20, 30)
     net.sign_in(at, person.account, attacker, spelling=net.domain.realm, encryption=RC4, options=_IMPACKET)
-    for service in stage.services(company):
+    for service in stage.services(company, start):
         at = spaced(controller, at, 5, 12)
         net.service_ticket(at, person.account, attacker, service, fresh=True, encryption=RC4, options=0x40810010)
     net.drop_ticket(person.account, attacker)
@@ -78,10 +78,10 @@ def asrep_roast(company: Company, start: int) -> None:
     host, account = foothold.host, foothold.person.account
     controller = net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 20, 60)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD)
+    foothold.run(at, _TOOL)
     visit(net, at + 80 * MILLISECOND, account, host, controller, stay=6 * SECOND, by=foothold.session)
     at += 700 * MILLISECOND
-    for victim in company.rng.sample(stage.services(company), 2):
+    for victim in stage.services(company, start)[:2]:
         net.sign_in(at, victim, host, spelling=net.domain.dns, encryption=RC4, options=_RUBEUS, preauthentication="0")
         net.drop_ticket(victim, host)
         at = spaced(host, at, 8, 40)
@@ -103,7 +103,7 @@ def golden_ticket(company: Company, start: int) -> None:
     admin = stage.administrator(company, start)
     controller = net.controller_for(host, start)
     at = stage.later(company, foothold.moment, 30, 90)
-    records.process_started(host, at, foothold.session, _TOOL, parent=stage.CMD, elevated=True)
+    foothold.run(at, _TOOL)
     at = stage.later(company, at, 4, 15)
     net.forge_ticket(at, admin, host, realm=net.domain.dns)
     for server, share in ((controller, ADMIN), (stage.server(company, start), DRIVE_C)):

@@ -26,7 +26,7 @@ def hop(company: Company, start: int) -> None:
     client, admin = foothold.host, stage.administrator(company, start)
     server = stage.server(company, start)
     at = stage.later(company, foothold.moment, 20, 60)
-    records.process_started(client, at, foothold.session, stage.POWERSHELL, parent=stage.CMD)
+    foothold.run(at, stage.POWERSHELL)
     at = stage.later(company, at, 5, 20)
     net.sign_in(at - 9 * MILLISECOND, admin, client, spelling=net.domain.dns)
     ticket = net.service_ticket(at - 4 * MILLISECOND, admin, client, server.account, fresh=True)

@@ -71,7 +71,7 @@ def _ask(company: Company, foothold: Foothold, admin: Account, server: Host) -> 
     net, client = company.net, foothold.host
     at = stage.later(company, foothold.moment, 20, 60)
     command = rf"wmic /node:{server.name} /user:{admin.name} process call create cmd.exe"
-    records.process_started(client, at, foothold.session, _WMIC, parent=stage.CMD, command_line=command)
+    foothold.run(at, _WMIC, command)
     at = stage.later(company, at, 4, 15)  # the password is typed
     net.sign_in(at - 9 * MILLISECOND, admin, client)
     ticket = net.service_ticket(at - 4 * MILLISECOND, admin, client, server.account, fresh=True)

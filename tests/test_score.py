@@ -342,7 +342,7 @@ JOINED = (
             id="a reason is wrong",
         ),
         pytest.param(
-            more("mess", f"clock_skew | {FS1} | - | - | 30"),
+            more("mess", f"skew | {FS1} | - | - | 30"),
             {"start, exact": (5, 3), "end, exact": (3, 1), "end, logged": (1, 1)},
             id="a clock was right",
         ),
@@ -374,7 +374,7 @@ def test_the_worst_examples_lead_to_the_rows(case, tmp_path):
 def test_a_clock_that_was_wrong_is_allowed_for(case, tmp_path):
     early = {
         "sessions": TRUTH["sessions"].replace("15:00:00 | 15:00:10", "14:00:00 | 14:00:10"),
-        "mess": f"clock_skew | {FS1} | 13:00:00 | 15:30:00 | 3600",
+        "mess": f"skew | {FS1} | 13:00:00 | 15:30:00 | 3600",
     }
     assert sums(case, write(tmp_path / "truth", **early)) == PERFECT
 

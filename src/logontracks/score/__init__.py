@@ -50,7 +50,7 @@ FUNCTIONS = (
     r"bare(account) AS LOWER(split_part(list_last(string_split(account, '\')), '@', 1))",  # a name without its domain
     # what the clock of a host said at a true moment
     """clock(h, t) AS t + to_microseconds(CAST(1e6 * COALESCE((
-        SELECT SUM(m.amount) FROM truth.mess AS m WHERE m.kind IN ('clock_skew', 'clock_step') AND m.host = h
+        SELECT SUM(m.amount) FROM truth.mess AS m WHERE m.kind IN ('skew', 'steps') AND m.host = h
             AND COALESCE(t >= m.from_time, TRUE) AND COALESCE(t < m.until_time, TRUE)), 0) AS BIGINT))""",
 )
 

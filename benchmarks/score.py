@@ -28,7 +28,7 @@ BUILDING = (1, 2, 3, 4)
 SCORE = (7001, 7002)
 """Seeds of the figures in the docs. Whoever looks at their logs to mend a model moves them to the others."""
 MESS = (0, 1, 2, 3)
-COMPANY = ("--hosts", "16", "--users", "12", "--days", "5")
+COMPANY = ("--hosts", "12", "--users", "10", "--days", "3")
 SECONDS = 300  # one company takes some; one that takes so long hangs
 JOBS = os.cpu_count() or 1
 
@@ -68,7 +68,7 @@ def _run(*arguments: object) -> str:
         timeout=SECONDS,
         check=False,
     )
-    if done.returncode:
+    if done.returncode not in {0, 4}:  # 4: files are damaged, as they are meant to be
         raise SystemExit(f"logontracks {' '.join(map(str, arguments))} failed:\n{done.stderr}")
     return done.stdout
 

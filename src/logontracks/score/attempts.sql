@@ -1,33 +1,36 @@
 -- Failed attempts that are in the logs: how many are found. Attempts of the table: how many are no invention (what it calls
 -- noise is not counted). Reasons that are told; a Kerberos code alone can mean several, and is not judged.
 -- An attempt is in a row of the table that is of the same name, of the same host or of a controller alone, and of that
--- time; a row holds as many as it counts.
+-- time by the clock of who tells it; a row holds as many as it counts.
 
 WITH words AS (
     SELECT * FROM (VALUES ('wrong_password', 'bad_password'), ('no_such_user', 'unknown_user'),
         ('disabled', 'account_disabled'), ('expired', 'account_expired')) AS w (meant, told)
 ),
 meant AS (
-    SELECT t.attempt, t.target_host, clock(t.target_host, t.time) AS time, t.account, t.source_address,
-        bare(t.account) AS name, COALESCE(w.told, t.reason) AS reason
+    SELECT t.attempt, t.target_host, t.time, t.account, t.source_address, bare(t.account) AS name,
+        COALESCE(w.told, t.reason) AS reason
     FROM truth.attempts AS t
     LEFT JOIN words AS w ON w.meant = t.reason
     WHERE t.logged
 ),
 told AS (
-    SELECT *, bare(name) AS key FROM failures
+    SELECT f.*, bare(f.name) AS key, COALESCE(f.target_host_id, n.host_id) AS told_by
+    FROM failures AS f
+    LEFT JOIN host_names AS n ON n.computer_key = LOWER(f.controller)
 ),
 candidates AS (
     SELECT m.attempt, f.failure_id, f.attempts, m.time, m.reason,
         -- a row of one attempt fits one time alone
         ROW_NUMBER() OVER (PARTITION BY m.attempt ORDER BY f.attempts > 1, f.target_host_id IS NULL,
             COALESCE(f.source_address = m.source_address, FALSE) DESC, f.reason_key = m.reason DESC,
-            ABS(seconds(f.first_time, m.time)), f.failure_id) AS place
+            ABS(seconds(f.first_time, clock(p.host, m.time))), f.failure_id) AS place
     FROM meant AS m
     JOIN told AS f ON f.key = m.name
-        AND m.time BETWEEN f.first_time - to_seconds($attempt_s) AND f.last_time + to_seconds($attempt_s)
-    LEFT JOIN host_pairs AS p ON p.host_id = f.target_host_id AND p.host = m.target_host
-    WHERE f.target_host_id IS NULL OR m.target_host IS NULL OR p.host IS NOT NULL
+    JOIN host_pairs AS p ON p.host_id = f.told_by
+    WHERE (f.target_host_id IS NULL OR m.target_host IS NULL OR p.host = m.target_host)
+        AND clock(p.host, m.time)
+            BETWEEN f.first_time - to_seconds($attempt_s) AND f.last_time + to_seconds($attempt_s)
 ),
 placed AS (
     SELECT attempt, failure_id, reason FROM candidates WHERE place = 1

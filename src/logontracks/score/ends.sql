@@ -1,16 +1,17 @@
 -- Ends of the sessions that are found, by what the table claims: exact is right within some seconds, bounded is right when
--- the end lies between its bounds. An end by a shutdown is right within the time that a shutdown takes. What is open or
--- unknown claims no time, and is counted without being judged.
+-- the end lies between its bounds. A shutdown takes its time, and so does Windows to take down a desktop that its user has
+-- left, where only that is in the logs (4634 without 4647). What is open or unknown claims no time, and is not judged.
 -- Ends that a record of the case tells (4634 or 4647 of that logon id at the true time): how many are claimed exact.
 
 WITH found AS (
     SELECT p.session, p.end_time AS true_end, t.end_kind, t.logon_id AS true_logon_id,
         t.linked_logon_id AS true_linked_logon_id,
-        CASE s.end_reason WHEN 'shutdown' THEN $start_s ELSE $near_s END AS near_s, s.*
+        CASE WHEN s.end_reason = 'shutdown' OR (s.end_reason = 'logoff' AND s.logon_type NOT IN (3, 8))
+            THEN $start_s ELSE $near_s END AS near_s, s.*
     FROM session_pairs AS p
     JOIN truth.sessions AS t ON t.session = p.session
     JOIN sessions AS s ON s.session_id = p.session_id
-    WHERE s.kind IS DISTINCT FROM 'window_manager'
+    WHERE s.kind IS DISTINCT FROM 'window_manager' AND t.opened_by IS DISTINCT FROM 'unlock'
 ),
 logged AS (
     SELECT DISTINCT f.session

@@ -9,7 +9,7 @@ WITH found AS (
     FROM session_pairs AS p
     JOIN truth.sessions AS t ON t.session = p.session
     JOIN sessions AS s ON s.session_id = p.session_id
-    WHERE s.kind IS DISTINCT FROM 'window_manager'
+    WHERE s.kind IS DISTINCT FROM 'window_manager' AND t.opened_by IS DISTINCT FROM 'unlock'
 )
 SELECT 'sessions' AS measure, 'in the truth' AS level, 1 AS counted, (p.session IS NOT NULL)::INTEGER AS correct,
     t.host, t.account, clock(t.host, t.start_time) AS time, NULL AS told, concat_ws(' ', t.opened_by, t.end_kind) AS truth,

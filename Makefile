@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # a Python that has plaso or other readers of EVTX, for `make bench`
 PEERS ?= $(BIN)/python
 
-.PHONY: demo test lint types fix docs examples golden bench bench-models fuzz clean
+.PHONY: demo test lint types fix docs examples golden bench bench-models score score-check fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## write a small company's event logs, read them into a case, and show the night of the intrusion
 	rm -rf demo
-	$(BIN)/python -m logontracks.simulate demo/logs
+	$(BIN)/python -m logontracks.simulate demo/logs --truth demo/truth
 	$(BIN)/logontracks ingest demo/logs --case demo/case
 	$(BIN)/logontracks failures --by source --case demo/case
 	$(BIN)/logontracks presence --user anna.berg --since 2026-10-08 --until 2026-10-08 --case demo/case
@@ -60,6 +60,12 @@ bench-models: $(READY)  ## measure how long sessions and the other tables take, 
 	rm -rf benchmarks/data/case
 	$(BIN)/logontracks ingest benchmarks/data/kept --case benchmarks/data/case --no-build
 	$(BIN)/python benchmarks/bench_models.py benchmarks/data/case
+
+score: $(READY)  ## how often the tables are right, over simulated companies; writes the table of docs/score.md
+	$(BIN)/python benchmarks/score.py
+
+score-check: $(READY)  ## the same, and fail where a figure is below the one that docs/score.md has
+	$(BIN)/python benchmarks/score.py --check
 
 fuzz: $(READY)  ## ten thousand damaged files
 	$(BIN)/python tests/fuzz/fuzz_evtx.py --count 10000

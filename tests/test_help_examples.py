@@ -43,6 +43,7 @@ def test_an_example_shows_something(firm, tmp_path, line):
             shutil.copytree(firm.logs / host, tmp_path / "evidence" / name)
     else:
         (tmp_path / "case").symlink_to(firm.case)
+        (tmp_path / "truth").symlink_to(firm.truth)
     done = run(command, *arguments, cwd=tmp_path)
     assert done.code == 0, done.said
     files = [tmp_path / value for option, value in pairwise(arguments) if option == "--output"]

@@ -33,6 +33,8 @@ COMMANDS = (
     "sql",
     "code",
     "build",
+    "simulate",
+    "score",
 )
 """In the order of work, and of --help. Each is the function `command` of the module of its name."""
 

@@ -32,6 +32,7 @@ MODELS = (
     "logged",
     "boot_evidence",
     "boots",
+    "wakes",
     "clock_steps",
     "account_uses",
     "account_names",

@@ -127,11 +127,18 @@ def _lives(signs: list[Sign]) -> list[Life]:
     found = [Life(), *(Life(ours, theirs, ours.seq if ours else None) for ours, theirs in pairs)]
     hint = min((sign for sign in security if sign.mark == "hint"), key=lambda sign: sign.seq, default=None)
     uptime = next((sign for sign in system if sign.mark == "uptime"), None)
-    if hint and not any(life.place is not None and life.place <= hint.seq for life in found):
+    if hint and not any(
+        (life.place is not None and life.place <= hint.seq) or _is_start_of(life, hint.claim) for life in found
+    ):
         found[0].claim = hint.claim
     elif uptime and not any(life.system and life.system.seq <= uptime.seq for life in found):
         found[0].claim = uptime.time - timedelta(seconds=uptime.uptime_s or 0)
     return found
+
+
+def _is_start_of(life: Life, claim: datetime | None) -> bool:
+    """Whether the System log tells of the start that a hint claims: then the Security log begins in that life."""
+    return bool(life.system and claim and abs(life.system.moment - claim) <= seconds("boot_clock_s"))
 
 
 def _place_starts(connection: Connection, lives: dict[int, list[Life]]) -> None:

@@ -9,9 +9,10 @@ from logontracks.simulate.company import STORY, build
 
 @click.command(help=f"Write the event logs of a simulated domain to OUT/<host>/<channel>.evtx.\n\n{STORY}")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--truth", type=click.Path(file_okay=False, path_type=Path), help="Folder for what really happened.")
 @click.option("--seed", default=1, show_default=True, help="Another seed gives another week with the same story.")
-def main(out: Path, seed: int) -> None:
-    summary = build(out, seed=seed)
+def main(out: Path, truth: Path | None, seed: int) -> None:
+    summary = build(out, seed=seed, truth=truth)
     for path, records in summary.files:
         click.echo(f"{records:7,}  {path}", err=True)
     begin, end = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (summary.first, summary.last))

@@ -2,18 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
+from typing import Literal
 
-from logontracks.simulate.desktop import open_managers
+from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
 from logontracks.simulate.kerberos import Network
+from logontracks.simulate.leases import Pool
 from logontracks.simulate.network import Files
 from logontracks.simulate.records import Share
-from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_POWER, SECURITY
+from logontracks.simulate.templates import EVENTLOG, KERNEL_BOOT, KERNEL_GENERAL, KERNEL_POWER, SECURITY
+from logontracks.simulate.truth import Truth
+from logontracks.simulate.window_managers import open_managers
 
 DOMAIN = Domain("LARCH", "larch.example", "S-1-5-21-2718281828-1414213562-1732050808")
 
-_COMMON = {(SECURITY, 4624): 2, (SECURITY, 4688): 2, (SECURITY, 5140): 1, (KERNEL_BOOT, 27): 1, (KERNEL_POWER, 41): 6}
+_COMMON = {
+    (SECURITY, 4616): 1,
+    (SECURITY, 4624): 2,
+    (SECURITY, 4688): 2,
+    (SECURITY, 5140): 1,
+    (KERNEL_BOOT, 27): 1,
+    (KERNEL_GENERAL, 1): 2,
+    (KERNEL_POWER, 41): 6,
+    (KERNEL_POWER, 42): 3,
+    (KERNEL_POWER, 107): 1,
+}
 _NEWEST = {**_COMMON, (SECURITY, 4624): 3, (SECURITY, 4697): 1, (EVENTLOG, 1102): 1, (KERNEL_POWER, 41): 9}
 _HASHED = {**_COMMON, (SECURITY, 4768): 2, (SECURITY, 4769): 2, (SECURITY, 4770): 1, (SECURITY, 4697): 1}
 
@@ -24,11 +39,18 @@ SERVER_2022 = Build(20348, _HASHED)  # with the updates of January 2025: ticket 
 SERVER_2025 = Build(26100, _NEWEST)
 
 
+Evening = Literal["log_off", "lock", "shut_down", "power_off", "sleep"]
+"""How somebody leaves the desk at the end of the day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """`split`: a local administrator, so that each logon makes two sessions. Times of the day in ticks.
 
-    `restarts` and `crashes`: moments of the week. `stays`: goes home without logging off.
+    `files_at` is the server of the shares, `app_at` that of the application, which runs as `app_as`. `admin`: a second
+    account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
+    `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
+    controller. `ntlm` and `late`: the share of visits that use NTLM, and that end late.
     """
 
     account: Account
@@ -38,20 +60,37 @@ class Person:
     lunch: int
     leaves: int
     files: Files
-    stays: bool = False
+    files_at: Host
+    app_at: Host
+    app_as: Account
+    pause: int = 14 * HOUR + 40 * MINUTE
+    weekdays: frozenset[int] = frozenset(range(5))
+    evening: Evening = "log_off"
+    admin: Account | None = None
     restarts: tuple[int, ...] = ()
     crashes: tuple[int, ...] = ()
+    forgets: int | None = None
+    laptop: bool = False
+    home_days: frozenset[int] = frozenset()
+    cached: bool = False
+    ntlm: float = 0.015
+    late: float = 0
 
 
 @dataclass(eq=False)
 class Company:
     net: Network
     rng: Random
-    people: Mapping[str, Person]
-    accounts: Mapping[str, Account]
-    hosts: Mapping[str, Host]
+    people: dict[str, Person]
+    accounts: dict[str, Account]
+    hosts: dict[str, Host]
     copier: Outsider
     attacker: Outsider
+    truth: Truth
+    office: Pool | None = None
+    vpn: Pool | None = None
+    services: dict[str, list[Account]] = field(default_factory=dict)  # by host: who they run as
+    remotes: list[Desktop] = field(default_factory=list)  # remote desktops that exist, connected or not
     public: Files = field(
         default_factory=lambda: Files(Share("Public", r"D:\Shares\Public"), ("\\", "templates\\letter.dotx"))
     )
@@ -84,29 +123,42 @@ _ACCOUNTS = {
     "svc-app": 1142,
     "svc-scan": 1143,
 }
+_SECOND_ACCOUNTS = {"adm-david": "david.engel"}
 
 
 def assemble(seed: int, monday: int) -> Company:
     """The company as it stands when the week begins at `monday` (ticks)."""
+    truth = Truth()
     hosts = {}
     for name, address, rid, role, build, days_up in _PLACES:
-        host = Host(name, address, DOMAIN, rid, role, build, Random(f"{seed} {name}"))
+        host = Host(name, address, DOMAIN, rid, role, build, Random(f"{seed} {name}"), truth)
         boot = host.start(monday - int(days_up * DAY))
         host.console_managers = open_managers(host, boot.started + 8 * SECOND, 1)
         hosts[name] = host
+        truth.joined(host)
     accounts = {
         name: Account(name, f"{DOMAIN.sid}-{rid}", DOMAIN.netbios, DOMAIN.realm) for name, rid in _ACCOUNTS.items()
     }
     controllers = [host for host in hosts.values() if host.role == "controller"]
     members = [host for host in hosts.values() if host.role != "controller"]
+    people = _people(hosts, accounts, monday)
+    for name, account in accounts.items():
+        owner = _SECOND_ACCOUNTS.get(name, name)
+        if owner not in people:
+            truth.identity(account, "service")
+        else:
+            truth.identity(account, "person" if owner == name else "administrator", person=owner)
+    for name, person in people.items():
+        truth.owners[person.host.name] = name
     return Company(
-        Network(DOMAIN, controllers, members, Random(f"{seed} network")),
+        Network(DOMAIN, controllers, members, Random(f"{seed} network"), truth),
         Random(f"{seed} people"),
-        _people(hosts, accounts, monday),
+        people,
         accounts,
         hosts,
         copier=Outsider("COPIER-2F", "10.20.1.60"),
         attacker=Outsider("DESKTOP-7QK3V1H", "203.0.113.57"),
+        truth=truth,
     )
 
 
@@ -114,8 +166,9 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
     def moment(day: int, hour: int, minute: int) -> int:
         return monday + day * DAY + hour * HOUR + minute * MINUTE
 
+    employee = partial(Person, files_at=hosts["FS01"], app_at=hosts["APP01"], app_as=accounts["svc-app"])
     people = (
-        Person(
+        employee(
             accounts["anna.berg"],
             hosts["WKS-101"],
             split=False,
@@ -125,7 +178,7 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             files=_department("Finance", "2026\\invoices-10.xlsx", "2026\\budget.xlsx", "payments\\run-41.csv"),
             restarts=(moment(1, 11, 52),),
         ),
-        Person(
+        employee(
             accounts["bruno.costa"],
             hosts["WKS-102"],
             split=False,
@@ -133,10 +186,10 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             lunch=11 * HOUR + 40 * MINUTE,
             leaves=17 * HOUR + 30 * MINUTE,
             files=_department("Sales", "offers\\4417.docx", "customers.xlsx", "campaign\\autumn.pptx"),
-            stays=True,
+            evening="lock",
             restarts=(moment(2, 10, 21),),
         ),
-        Person(
+        employee(
             accounts["clara.diaz"],
             hosts["WKS-103"],
             split=False,
@@ -145,8 +198,9 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             leaves=16 * HOUR,
             files=_department("HR", "contracts\\firat.pdf", "holidays.xlsx", "applications\\2026-09.docx"),
             restarts=(moment(3, 13, 40),),
+            forgets=moment(2, 0, 0),
         ),
-        Person(
+        employee(
             accounts["david.engel"],
             hosts["WKS-104"],
             split=True,
@@ -154,9 +208,10 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             lunch=12 * HOUR + 45 * MINUTE,
             leaves=17 * HOUR + 40 * MINUTE,
             files=_department("IT", "scripts\\nightly-backup.cmd", "docs\\network.vsdx", "tools\\procexp.zip"),
+            admin=accounts["adm-david"],
             restarts=(moment(0, 12, 44),),
         ),
-        Person(
+        employee(
             accounts["elif.firat"],
             hosts["WKS-105"],
             split=True,
@@ -164,7 +219,7 @@ def _people(hosts: Mapping[str, Host], accounts: Mapping[str, Account], monday: 
             lunch=12 * HOUR + 5 * MINUTE,
             leaves=18 * HOUR + 10 * MINUTE,
             files=_department("Dev", "builds\\2.14.zip", "specs\\api.md", "logs\\app01.txt"),
-            stays=True,
+            evening="lock",
             restarts=(moment(4, 9, 33),),
             crashes=(moment(3, 14, 37),),
         ),

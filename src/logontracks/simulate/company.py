@@ -1,18 +1,18 @@
 """A small company and one week of its life, written as the event logs that its hosts would have kept."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from logontracks.simulate.cast import DOMAIN, Company, assemble
-from logontracks.simulate.evtx_writer import Event, filetime, write_evtx
-from logontracks.simulate.host import DAY, MINUTE, date_of
+from logontracks.simulate.evtx_writer import filetime
+from logontracks.simulate.host import DAY, date_of
 from logontracks.simulate.intrusion import STORY as INTRUSION
 from logontracks.simulate.intrusion import intrude
-from logontracks.simulate.network import own_traffic, visit
-from logontracks.simulate.power import housekeeping, member_traffic
+from logontracks.simulate.logs import Log, cleared, collect, forwarded, mark_logged, write_evtx_files
+from logontracks.simulate.power import controller_traffic, housekeeping, member_traffic, noons
 from logontracks.simulate.week import Week
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -23,9 +23,6 @@ STORY = (
     "mistype, lock themselves out, open shares; David administers by RDP as adm-david; each workstation restarts once, "
     f"FS01 on Saturday, and WKS-105 crashes on Thursday. {INTRUSION}"
 )
-
-# What the collector on FS01 subscribes to from APP01.
-_FORWARDED = frozenset((1102, 4624, 4625, 4634, 4647, 4648, 4672, 4697, 4778, 4779))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,71 +38,49 @@ class Summary:
     story: str
 
 
-def build(out: Path, *, seed: int = 1) -> Summary:
-    """Write OUT/<host>/<channel>.evtx for every host. The same seed gives the same bytes."""
+def build(out: Path, *, seed: int = 1, truth: Path | None = None) -> Summary:
+    """Write OUT/<host>/<channel>.evtx for every host, and what really happened into the folder `truth`.
+
+    The same seed gives the same bytes.
+    """
     monday = filetime(MONDAY)
     firm = assemble(seed, monday)
     Week(firm, monday).run()
     intrude(firm, monday)
     _talk_among_computers(firm, monday)
-    logs: list[tuple[Path, Sequence[Event], int]] = []
-    forwarded: list[Event] = []
-    for host in firm.hosts.values():
-        host.number_sessions()
-        for channel in host.channels():
-            events: Sequence[Event] = host.events(channel, monday, monday + 7 * DAY)
-            first_id = host.rng.randint(900, 240_000)
-            if host.name == "APP01" and channel == "Security":
-                forwarded = _forward(events, first_id)
-                events, first_id = _cleared(events, first_id)
-            logs.append((out / host.name / f"{channel.replace('/', '%4')}.evtx", events, first_id))
-    logs.append((out / "FS01" / "ForwardedEvents.evtx", forwarded, 1))
-    for path, events, first_id in logs:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_evtx(path, events, first_record_id=first_id)
-    return _summary(firm, logs)
+    logs = collect(firm.hosts.values(), monday, monday + 7 * DAY)
+    whole = next(log for log in logs if log.host.name == "APP01" and log.channel == "Security")
+    logs.append(Log(firm.hosts["FS01"], "ForwardedEvents", forwarded(whole)))
+    logs[logs.index(whole)] = cleared(whole)
+    files = write_evtx_files(out, logs)
+    mark_logged(logs)
+    if truth:
+        firm.truth.write(truth)
+    return _summary(firm, files)
 
 
 def _talk_among_computers(firm: Company, monday: int) -> None:
-    """The traffic that nobody causes, all week and all hours."""
+    """The traffic that nobody causes, all week and all hours; each computer's own week after the other's."""
     end = monday + 7 * DAY
-    for host in firm.net.members:
-        member_traffic(firm.net, host, monday, end)
-    for host in firm.net.hosts:
-        housekeeping(host, monday, end)
-    for controller in firm.net.controllers:
-        other = next(host for host in firm.net.controllers if host is not controller)
-        moment = monday + controller.rng.randint(0, 9 * MINUTE)
-        while moment < end:
-            own_traffic(firm.net, moment, controller)
-            if controller.rng.random() < 0.3:
-                stay = controller.rng.randint(0, MINUTE)
-                visit(firm.net, moment + MINUTE, controller.account, controller, other, privileged=True, stay=stay)
-            moment += controller.rng.randint(8 * MINUTE, 22 * MINUTE)
+    net = firm.net
+    for host in net.members:
+        deque(member_traffic(net, host, monday, end), maxlen=0)
+    for host in net.hosts:
+        deque(housekeeping(host, monday, end), maxlen=0)
+        deque(noons(host, monday, end), maxlen=0)
+    for controller in net.controllers:
+        deque(controller_traffic(net, controller, monday, end), maxlen=0)
 
 
-def _forward(events: Sequence[Event], first_id: int) -> list[Event]:
-    """Copies as a collector gets them: the body, with the origin's record number, is the origin's."""
-    numbered = (replace(event, record_id=first_id + number) for number, event in enumerate(events))
-    return [event for event in numbered if event.template.event_id in _FORWARDED]
-
-
-def _cleared(events: Sequence[Event], first_id: int) -> tuple[Sequence[Event], int]:
-    """What a clear leaves: its own record and all after it; record numbers go on."""
-    start = next(number for number, event in enumerate(events) if event.template.event_id == 1102)
-    return events[start:], first_id + start
-
-
-def _summary(firm: Company, logs: Sequence[tuple[Path, Sequence[Event], int]]) -> Summary:
+def _summary(firm: Company, files: Sequence[tuple[Path, Log]]) -> Summary:
     kinds: Counter[tuple[str, int]] = Counter()
     times: list[int] = []
-    for path, events, _ in logs:
-        forwarded = path.stem == "ForwardedEvents"
-        for event in events:
-            kinds["ForwardedEvents" if forwarded else event.template.channel, event.template.event_id] += 1
+    for _, log in files:
+        for event, _, _ in log.records:
+            kinds[log.channel, event.template.event_id] += 1
             times.append(event.filetime)
     return Summary(
-        files=tuple((path, len(events)) for path, events, _ in logs),
+        files=tuple((path, len(log.records)) for path, log in files),
         hosts=tuple(firm.hosts),
         records=len(times),
         first=date_of(min(times)),

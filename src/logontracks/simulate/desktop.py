@@ -18,6 +18,8 @@ from logontracks.simulate.kerberos import LOCKED, WRONG_PASSWORD, Network
 from logontracks.simulate.network import spaced
 from logontracks.simulate.records import NEGOTIATE, SECLOGO, USER32, Style
 from logontracks.simulate.templates import LSM, RCM, RDP, WINLOGON
+from logontracks.simulate.truth import Authentication
+from logontracks.simulate.window_managers import window_managers
 
 _CONSOLE_ACTIVITY = "61a55000-55e5-1017-0000-000000000000"  # the same on every Windows
 _LOCAL_SYSTEM, _NETWORK_SERVICE = "S-1-5-18", "S-1-5-20"
@@ -38,6 +40,7 @@ class Desktop:
     connection: str = _CONSOLE_ACTIVITY
     client: str = "Unknown"
     number: int = 0  # of RDP-Tcp#
+    connected: bool = True
 
     @property
     def account(self) -> Account:
@@ -62,34 +65,6 @@ class Desktop:
         )
 
 
-def open_managers(host: Host, moment: int, terminal: int) -> list[Session]:
-    """The sessions of a terminal's font driver and window manager (filtered, elevated), in the order of their end."""
-    driver = host.open(Account(f"UMFD-{terminal}", f"S-1-5-96-0-{terminal}", "Font Driver Host"), 2, moment)
-    later = spaced(host, moment, 90, 300)
-    filtered = host.open_pair(Account(f"DWM-{terminal}", f"S-1-5-90-0-{terminal}", "Window Manager"), 2, later)
-    return [driver, filtered, filtered.linked or filtered]
-
-
-def window_managers(host: Host, moment: int, terminal: int) -> tuple[list[Session], int]:
-    """The logons of the managers of a new terminal session; gives their sessions and the moment after."""
-    driver, filtered, elevated = open_managers(host, moment, terminal)
-    _log_manager(host, moment, driver, elevated=False)
-    at = elevated.opened
-    _log_manager(host, at, elevated, elevated=True)
-    style = records.ADVAPI_WINLOGON
-    records.logon(host, spaced(host, at), filtered, style, elevated=False, by=host.system, virtual=True)
-    for number, half in enumerate((elevated, filtered)):
-        records.privileges(host, at + (number + 4) * MILLISECOND // 10, half)
-    return [driver, filtered, elevated], at + MILLISECOND
-
-
-def _log_manager(host: Host, moment: int, session: Session, *, elevated: bool) -> None:
-    style = records.ADVAPI_WINLOGON
-    records.explicit_credentials(host, moment, host.system, session.account, style.caller.values(host, moment))
-    at = spaced(host, moment, 0.05, 0.1)
-    records.logon(host, at, session, style, elevated=elevated, by=host.system, virtual=True)
-
-
 def log_on(
     net: Network,
     moment: int,
@@ -103,14 +78,15 @@ def log_on(
     by: Session | None = None,
     privileged: bool = False,
     joins: bool = True,
+    source: Peer | None = None,
 ) -> tuple[Session, int]:
     """4768, 4769 for the host itself, 4648, 4624 (two of them and a 4672 where the token is split).
 
     Gives the session that later records name and the moment after. `joins`: the LogonGuid equals that of the 4769.
     """
-    net.sign_in(moment - 6 * MILLISECOND, account, host)
-    guid = net.service_ticket(moment - 3 * MILLISECOND, account, host, host.account).guid if joins else ZERO_GUID
-    return write_logon(
+    ticket = net.sign_in(moment - 6 * MILLISECOND, account, host)
+    service = net.service_ticket(moment - 3 * MILLISECOND, account, host, host.account) if joins else None
+    session, at = write_logon(
         host,
         moment,
         account,
@@ -118,10 +94,15 @@ def log_on(
         split=split,
         style=style,
         address=address,
-        guid=guid,
+        guid=service.guid if service else ZERO_GUID,
         by=by,
         privileged=privileged,
+        source=source,
     )
+    ticket.told.session = session
+    if service:
+        service.told.session = session
+    return session, at
 
 
 def write_logon(
@@ -136,6 +117,7 @@ def write_logon(
     guid: str,
     by: Session | None = None,
     privileged: bool = False,
+    source: Peer | None = None,
 ) -> tuple[Session, int]:
     """The host's own share of a logon: 4648, 4624 once or as a pair, 4672. `privileged`: a whole token, not split."""
     by = by or host.system
@@ -146,7 +128,9 @@ def write_logon(
         host, moment, by, account, caller, guid=guid, address=address, port=port, activity=style.activity
     )
     at = spaced(host, moment)
-    session = host.open_pair(account, logon_type, at, guid=guid) if split else host.open(account, logon_type, at)
+    opened_by = "runas" if style is SECLOGO else ""
+    make = host.open_pair if split else host.open
+    session = make(account, logon_type, at, source=source, opened_by=opened_by)
     first = session.linked or session
     first.guid = guid
     for half in (first, session) if split else (session,):
@@ -176,14 +160,25 @@ def close(host: Host, moment: int, session: Session) -> int:
     return moment
 
 
+def verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> None:
+    """LSASS gets a ticket for somebody who is in already: a short type 7 logon whose GUID is that of the 4769."""
+    net.sign_in(moment, account, host)
+    guid = net.service_ticket(moment + 2 * MILLISECOND, account, host, host.account).guid
+    at = spaced(host, moment, 8, 40)
+    session, at = write_logon(host, at, account, 7, split=split, style=NEGOTIATE, address="-", guid=guid)
+    close(host, spaced(host, at, 1, 12), session)
+
+
 def log_on_console(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
     session, at = log_on(net, moment, account, host, 2, split=split)
     desktop = Desktop(host, session, host.console, host.console_managers)
-    _arrive(desktop, at)
+    host.truth.presence(session, "active", session.opened)
+    arrive(desktop, at)
     return desktop
 
 
-def _arrive(desktop: Desktop, moment: int) -> None:
+def arrive(desktop: Desktop, moment: int) -> None:
+    """The terminal session that a logon opens: 41, 42, 7001, 21, 22."""
     host = desktop.host
     for event_id, low, high in ((41, 20, 60), (42, 1, 9)):
         moment = spaced(host, moment, low, high)
@@ -201,57 +196,67 @@ def _notify(desktop: Desktop, event_id: int, moment: int) -> None:
 
 
 def lock(desktop: Desktop, moment: int) -> None:
+    desktop.host.truth.presence(desktop.session, "locked", moment)
     records.locked(desktop.host, moment, desktop.session, desktop.terminal)
 
 
 def unlock(net: Network, desktop: Desktop, moment: int) -> None:
-    """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them."""
+    """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them.
+
+    A host without a network writes a type 13 (domain.md 3(h)), and LSASS gets no ticket.
+    """
     host, account = desktop.host, desktop.account
     split = desktop.session.linked is not None
     address = "127.0.0.1" if desktop.address == "LOCAL" else desktop.address
-    session, at = write_logon(host, moment, account, 7, split=split, style=USER32, address=address, guid=ZERO_GUID)
+    logon_type = 7 if host.address else 13
+    session, at = write_logon(
+        host, moment, account, logon_type, split=split, style=USER32, address=address, guid=ZERO_GUID
+    )
+    host.truth.presence(desktop.session, "active", at)
     records.unlocked(host, at, desktop.session, desktop.terminal)
     at = close(host, spaced(host, at, 5, 20), session)
-    net.sign_in(at, account, host)
-    guid = net.service_ticket(at + 2 * MILLISECOND, account, host, host.account).guid
-    at = spaced(host, at, 8, 40)
-    session, at = write_logon(host, at, account, 7, split=split, style=NEGOTIATE, address="-", guid=guid)
-    close(host, spaced(host, at, 1, 12), session)
+    if host.address:
+        verify(net, host, account, at, split=split)
 
 
 def mistype(
     net: Network, moment: int, account: Account, host: Host, logon_type: int, *, is_locked: bool = False
 ) -> None:
     """A wrong password at the desk: Kerberos refuses (4771), the host says so (4625). The first controller is told."""
+    why = "locked_out" if is_locked else "wrong_password"
+    with host.truth.attempt(moment, account, host, source=None, logon_type=logon_type, reason=why):
+        if host.address:
+            _refuse(net, moment, account, host, is_locked=is_locked)
+        records.failed_logon(
+            host,
+            spaced(host, moment, 8, 60),
+            account,
+            logon_type,
+            USER32,
+            status=LOCKED if is_locked else 0xC000006D,
+            sub_status=0 if is_locked else WRONG_PASSWORD,
+            reason="%%2307" if is_locked else "%%2313",
+            workstation=host.name,
+            address="127.0.0.1",
+            port=0,
+        )
+
+
+def _refuse(net: Network, moment: int, account: Account, host: Host, *, is_locked: bool) -> None:
     controller = net.controller_for(host, moment)
     if is_locked:
         net.refuse_locked(moment, account, host, controller)
-    else:
-        net.refuse(moment, account, host, controller)
-        if controller is not net.controllers[0]:
-            net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
-    records.failed_logon(
-        host,
-        spaced(host, moment, 8, 60),
-        account,
-        logon_type,
-        USER32,
-        status=LOCKED if is_locked else 0xC000006D,
-        sub_status=0 if is_locked else WRONG_PASSWORD,
-        reason="%%2307" if is_locked else "%%2313",
-        workstation=host.name,
-        address="127.0.0.1",
-        port=0,
-    )
+        return
+    net.refuse(moment, account, host, controller)
+    if controller is not net.controllers[0]:
+        net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
 
 
 def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
     """4647, then the end of the terminal session and of the logon session. `ends` False: the host goes down first."""
     host = desktop.host
     records.logoff_asked(host, moment, desktop.session)
-    at = spaced(host, moment, 250, 900)
-    desktop.tell(23, at)
-    _notify(desktop, 7002, spaced(host, at, 5, 60))
+    at = _torn_down(desktop, moment)
     if desktop.address != "LOCAL":
         at = spaced(host, at, 100, 400)
         desktop.tell(40, at, Reason=12)
@@ -269,10 +274,36 @@ def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
     close(host, spaced(host, at, 900, 9000), desktop.session)
 
 
+def _torn_down(desktop: Desktop, moment: int) -> int:
+    host = desktop.host
+    at = spaced(host, moment, 250, 900)
+    desktop.tell(23, at)
+    _notify(desktop, 7002, spaced(host, at, 5, 60))
+    return at
+
+
+def log_off_fast(desktop: Desktop, moment: int) -> tuple[list[Session], int]:
+    """The logoff before a power off: a new terminal is ready before 4647, and the old one's managers stay for later.
+
+    Gives the sessions that are still to be logged off, and the moment after.
+    """
+    host = desktop.host
+    host.terminal += 1
+    host.console = host.terminal
+    host.console_managers, at = window_managers(host, moment, host.console)
+    at = spaced(host, at, 600, 900)
+    records.logoff_asked(host, at, desktop.session)
+    at = _torn_down(desktop, at)
+    if desktop.managers:
+        records.logoff(host, spaced(host, at, 200, 500), desktop.managers[0])
+    return desktop.managers[1:][::-1], at + SECOND // 2
+
+
 def run_as(net: Network, moment: int, desktop: Desktop, account: Account, *, stay: int) -> Session:
     """A program started under another account: 4648 by the person, a type 2 pair by seclogo that is no desktop."""
     host = desktop.host
     session, at = log_on(net, moment, account, host, 2, split=True, style=SECLOGO, address="::1", by=desktop.session)
+    host.truth.hop(session.opened, desktop.session, session, "runas", "switch")
     close(host, at + stay, session)
     return session
 
@@ -289,8 +320,13 @@ def connect(
     *,
     split: bool,
     kerberos: bool = True,
+    by: Session | None = None,
+    credential: str = "",
 ) -> Desktop:
-    """A new RDP session: network level logon (type 3), 1149, a terminal session, the type 10 logon, 21 and 22."""
+    """A new RDP session: network level logon (type 3), 1149, a terminal session, the type 10 logon, 21 and 22.
+
+    `by` is the session on the client from which somebody connects; `credential` as in the truth of hops.
+    """
     connection = f"f420{new_guid(net.rng)[4:-4]}0000"
     at = _knock(
         net,
@@ -306,10 +342,14 @@ def connect(
     terminal = host.terminal
     managers, at = window_managers(host, spaced(host, at, 500, 900), terminal)
     at = spaced(host, at, 900, 2100)
-    session, at = log_on(net, at, account, host, 10, split=split, address=client.address)
+    session, at = log_on(net, at, account, host, 10, split=split, address=client.address, source=client)
+    if not credential:
+        credential = "switch" if by and by.account != account else "same"
+    host.truth.hop(session.opened, by, session, "remote_desktop", credential)
+    host.truth.presence(session, "active", session.opened)
     host.connections += 1
     desktop = Desktop(host, session, terminal, managers, client.address, connection, client.name, host.connections)
-    _arrive(desktop, at)
+    arrive(desktop, at)
     return desktop
 
 
@@ -347,12 +387,16 @@ def _network_level_logon(
     net: Network, moment: int, account: Account, client: Peer, host: Host, *, privileged: bool, kerberos: bool
 ) -> None:
     if kerberos:
-        guid = net.service_ticket(moment, account, client, host.account).server_guid
+        ticket = net.service_ticket(moment, account, client, host.account)
+        guid = ticket.server_guid
+        told: Authentication | None = ticket.told
     else:
         guid = ZERO_GUID
-        net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
+        told = net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
     at = spaced(host, moment, 3, 40)
-    session = host.open(account, 3, at, guid=guid)
+    session = host.open(account, 3, at, guid=guid, source=client)
+    if told and not told.session:
+        told.session = session
     if privileged:
         records.privileges(host, at, session)
         at = spaced(host, at, 0.05, 0.2)
@@ -374,12 +418,14 @@ def _network_level_logon(
 def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:
     """The client goes away, the session stays: 4779, locked a second later; 40 and 24 with the client's address."""
     host = desktop.host
+    desktop.connected = False
+    host.truth.presence(desktop.session, "disconnected", moment)
     _window_station(desktop, 4779, moment)
     desktop.tell(40, spaced(host, moment, 1, 9), Reason=reason)
     desktop.tell(24, spaced(host, moment, 60, 300))
     values = {"ReasonCode": reason}
     host.log(103, moment, values, provider=RDP, activity=desktop.connection, user_sid=_NETWORK_SERVICE, process="rdp")
-    lock(desktop, spaced(host, moment, 700, 1400))
+    records.locked(host, spaced(host, moment, 700, 1400), desktop.session, desktop.terminal)
 
 
 def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None:
@@ -393,6 +439,8 @@ def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None
         net, moment, client, host, account=desktop.account, connection=desktop.connection, privileged=privileged
     )
     at = spaced(host, at, 300, 900)
+    desktop.connected = True
+    host.truth.presence(desktop.session, "locked", at)
     _window_station(desktop, 4778, at)
     desktop.tell(25, spaced(host, at, 200, 900))
     unlock(net, desktop, spaced(host, at, 2000, 3000))

@@ -5,11 +5,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from random import Random
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from logontracks.simulate.evtx_writer import Event, Template, filetime
 from logontracks.simulate.templates import SECURITY, template
+
+if TYPE_CHECKING:
+    from logontracks.simulate.truth import Attempt, Truth
 
 MILLISECOND = 10_000
 SECOND = 1000 * MILLISECOND
@@ -83,14 +87,41 @@ class Outsider:
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """One logon session. Its id is 0 until `Host.number_sessions` knows all sessions of the boot."""
+    """One logon session. Its id is 0 until `Host.number_sessions` knows all sessions of the boot.
+
+    `number` and what follows it is for the truth. `ended`: when somebody logged off; a session ends with its host else.
+    `logged`: its start is in the logs that were written.
+    """
 
     account: Account
     logon_type: int
     opened: int
+    host: "Host"
     guid: str = ZERO_GUID
     linked: "Session | None" = None
     logon_id: int = 0
+    is_filtered: bool = False
+    number: int = 0
+    ended: int | None = None
+    source: Peer | None = None
+    source_address: str | None = None
+    opened_by: str = ""
+    attack: str | None = None
+    logged: bool = False
+
+
+_OPENED_BY = {
+    2: "desktop",
+    3: "network",
+    4: "scheduled_task",
+    5: "service",
+    7: "unlock",
+    9: "netonly",
+    10: "remote_desktop",
+    11: "desktop",
+    13: "unlock",
+}
+"""What opens a session of a type unless more is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +132,48 @@ class Build:
     versions: Mapping[tuple[str, int], int]
 
 
+class Hint(NamedTuple):
+    """What LSASS makes ActivityIDs of: two times of its start and a small number."""
+
+    head: int
+    flags: int
+    tail: int
+
+
+class ClockTime(int):
+    """A time in a field that is the host's own clock's already; others are true, and shown as its clock has them."""
+
+
+@dataclass(slots=True)
+class Doze:
+    """A sleep within a boot, or the time between a power off and a fast startup. `until` is None while it lasts."""
+
+    since: int
+    fast: bool
+    until: int | None = None
+
+
 @dataclass(slots=True)
 class Boot:
-    """One life of a host. `stopped` is None while it runs. `activity_ids`: the usual one and a rare second one."""
+    """One life of a host. `stopped` is None while it runs; `silent` is when its log stopped before that.
+
+    `hints`: what its ActivityIDs are made of, the usual one and a rare second one.
+    """
 
     started: int
-    activity_ids: tuple[str, str]
+    hints: "tuple[Hint, Hint]"
     pids: Mapping[str, int]
     first_logon_id: int
     stopped: int | None = None
+    silent: int | None = None
+    end_kind: str | None = None  # shutdown, crash
+    dozes: list[Doze] = field(default_factory=list)
+
+    def runs_at(self, moment: int) -> bool:
+        """Whether the host runs and is awake."""
+        if self.stopped is not None and moment > self.stopped:
+            return False
+        return not any(doze.since <= moment and (doze.until is None or moment < doze.until) for doze in self.dozes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +187,15 @@ class _Record:
     process_id: int
     thread_id: int
     keywords: int | None
+    about: "Session | Attempt | None"
+
+
+class Written(NamedTuple):
+    """A record as it stands in a log, the session that it begins or the attempt that it tells of, and its true time."""
+
+    event: Event
+    about: "Session | Attempt | None"
+    moment: int
 
 
 _FIXED_PIDS = {"kernel": 4, "none": 0}
@@ -140,18 +213,25 @@ class Host:
     role: Role
     build: Build
     rng: Random
+    truth: "Truth"
     boots: list[Boot] = field(default_factory=list)
     terminal: int = 1  # the last terminal session that was made
     console: int = 1  # the one at the screen; a new one when its user logs off
     console_managers: list[Session] = field(default_factory=list)
     connections: int = -1  # the number of the last RDP connection
+    dozes: int = 0  # how often it slept since it was started
+    unfinished: list[Session] = field(default_factory=list)  # to be logged off when it wakes
+    audits_ntlm: bool = False
+    is_member: bool = True
+    clock: list[tuple[int, int]] = field(default_factory=list)  # since when it is ahead of the true time, and by what
+    former: list[tuple[int, str]] = field(default_factory=list)  # full names of before, and until when
     _next_port: int = 49_800
     _sessions: list[Session] = field(default_factory=list)
     _records: dict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def fqdn(self) -> str:
-        return f"{self.name}.{self.domain.dns}"
+        return f"{self.name}.{self.domain.dns}" if self.is_member else self.name
 
     @property
     def account(self) -> Account:
@@ -162,7 +242,20 @@ class Host:
     def system(self) -> Session:
         """The operating system as the subject of its own records: SYSTEM's SID under the computer's name."""
         own = Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
-        return Session(own, 0, 0, logon_id=0x3E7)
+        return Session(own, 0, 0, self, logon_id=0x3E7)
+
+    def names(self) -> list[str]:
+        """All names it has had, in lower case."""
+        names = dict.fromkeys((self.fqdn, *(name for _, name in self.former)))
+        return [each.lower() for name in names for each in dict.fromkeys((name, name.partition(".")[0]))]
+
+    def name_at(self, moment: int) -> str:
+        """What it calls itself at a moment."""
+        return next((name for until, name in self.former if moment < until), self.fqdn)
+
+    def shown(self, moment: int) -> int:
+        """What its clock shows at a moment."""
+        return moment + next((ahead for since, ahead in reversed(self.clock) if since <= moment), 0)
 
     def port(self) -> int:
         """The next client port: ports of one host rise and come round again."""
@@ -177,9 +270,9 @@ class Host:
         head = moment + rng.randint(1200, 1400) * (MILLISECOND // 10)
         tail = head + rng.randint(30, 260)
         flags = rng.choice((0, 0, 0, 1, 2))
-        activity_ids = (_activity_id(head, flags, tail), _activity_id(head, 0, tail + rng.randint(900, 1900)))
+        hints = Hint(head, flags, tail), Hint(head, 0, tail + rng.randint(900, 1900))
         pids = {name: 4 * rng.randint(130 + 60 * order, 180 + 60 * order) for order, name in enumerate(_PROCESSES)}
-        boot = Boot(moment, activity_ids, pids, first_logon_id=rng.randint(0x62A0, 0x6A00))
+        boot = Boot(moment, hints, pids, first_logon_id=rng.randint(0x62A0, 0x6A00))
         self.boots.append(boot)
         return boot
 
@@ -193,18 +286,63 @@ class Host:
     def is_up(self, moment: int) -> bool:
         """Whether the host runs and has come up fully (services need half a minute)."""
         boot = self.boot_at(moment)
-        return moment > boot.started + 40 * SECOND and (boot.stopped is None or moment < boot.stopped)
+        return moment > boot.started + 40 * SECOND and boot.runs_at(moment)
 
-    def open(self, account: Account, logon_type: int, moment: int, *, guid: str = ZERO_GUID) -> Session:
-        session = Session(account, logon_type, moment, guid)
+    def sleep(self, moment: int, *, fast: bool) -> None:
+        """Nothing happens here from now on. `fast`: it was powered off, and will start fast."""
+        self.boots[-1].dozes.append(Doze(moment, fast))
+
+    def wake(self, moment: int) -> tuple[int, bool]:
+        """The end of a sleep: since when it lasted, and whether this is a fast startup."""
+        doze = self.boots[-1].dozes[-1]
+        doze.until = moment
+        return doze.since, doze.fast
+
+    @property
+    def is_asleep(self) -> bool:
+        dozes = self.boots[-1].dozes
+        return bool(dozes) and dozes[-1].until is None
+
+    def open(
+        self,
+        account: Account,
+        logon_type: int,
+        moment: int,
+        *,
+        guid: str = ZERO_GUID,
+        source: Peer | None = None,
+        opened_by: str = "",
+    ) -> Session:
+        """A new session. `source`: the machine that it is opened from, where that is another one."""
+        session = Session(
+            account,
+            logon_type,
+            moment,
+            self,
+            guid,
+            source=source,
+            source_address=source.address if source else None,
+            opened_by=opened_by or _OPENED_BY.get(logon_type, ""),
+        )
         self._sessions.append(session)
+        self.truth.opened(session)
         return session
 
-    def open_pair(self, account: Account, logon_type: int, moment: int, *, guid: str = ZERO_GUID) -> Session:
+    def open_pair(
+        self,
+        account: Account,
+        logon_type: int,
+        moment: int,
+        *,
+        guid: str = ZERO_GUID,
+        source: Peer | None = None,
+        opened_by: str = "",
+    ) -> Session:
         """The two halves of a split token; gives the filtered one, whose `linked` is the elevated one."""
-        elevated = self.open(account, logon_type, moment, guid=guid)
-        filtered = self.open(account, logon_type, moment)
+        elevated = self.open(account, logon_type, moment, guid=guid, source=source, opened_by=opened_by)
+        filtered = self.open(account, logon_type, moment, source=source, opened_by=opened_by)
         elevated.linked, filtered.linked = filtered, elevated
+        filtered.is_filtered = True
         return filtered
 
     def log(
@@ -219,8 +357,9 @@ class Host:
         process: str = "lsass",
         keywords: int | None = None,
         written: int | None = None,
+        starts: Session | None = None,
     ) -> None:
-        """Log one record.
+        """Log one record. `starts`: the session whose beginning it tells.
 
         `values` by field name may hold more than the version of this host has: what it lacks is left out; a sequence
         gives the values of unnamed fields. A Session stands for its id. `activity` True means the id of the boot.
@@ -237,6 +376,7 @@ class Host:
             self.pid(process, moment),
             4 * self.rng.randint(140, 1600),
             keywords,
+            starts or self.truth.attempt_now,
         )
         self._records[kind.channel].append(record)
 
@@ -252,10 +392,25 @@ class Host:
                 logon_id += self.rng.randint(0x16, 0x3F0) + (session.opened - before) // SECOND * pace
                 session.logon_id, before = logon_id, session.opened
 
-    def events(self, channel: str, since: int, until: int) -> list[Event]:
+    def events(self, channel: str, since: int, until: int) -> list[Written]:
         """The records of a channel that were written in a stretch of time, in their order."""
         records = sorted(self._records[channel], key=lambda record: record.written)
-        return [self._event(record) for record in records if since <= record.written < until]
+        return [
+            Written(self._event(record), record.about, record.moment)
+            for record in records
+            if since <= record.written < until and self._was_written(record)
+        ]
+
+    def _was_written(self, record: _Record) -> bool:
+        """Not what was to be logged later, when the host did not run or the session had gone with an earlier boot."""
+        boot = self.boot_at(record.moment)
+        if not boot.runs_at(record.moment):
+            return False
+        return not any(
+            value.number and self.boot_at(value.opened) is not boot
+            for value in record.values
+            if isinstance(value, Session)
+        )
 
     def channels(self) -> list[str]:
         return sorted(self._records)
@@ -263,12 +418,19 @@ class Host:
     def _event(self, record: _Record) -> Event:
         activity = record.activity
         if activity is True:
-            activity = self.boot_at(record.moment).activity_ids[self.rng.random() < 0.004]
+            boot = self.boot_at(record.moment)
+            activity = _activity_id(boot.hints[self.rng.random() < 0.004], self.shown(boot.started) - boot.started)
+        values = [value.logon_id if isinstance(value, Session) else value for value in record.values]
+        if self.clock:
+            values = [
+                self.shown(value) if form == "FILETIME" and type(value) is int and value else value
+                for (_, form), value in zip(record.template.fields, values, strict=True)
+            ]
         return Event(
             record.template,
-            record.moment,
-            self.fqdn,
-            [value.logon_id if isinstance(value, Session) else value for value in record.values],
+            self.shown(record.moment),
+            self.name_at(record.moment),
+            values,
             activity_id=activity or None,
             user_sid=record.user_sid,
             process_id=record.process_id,
@@ -277,7 +439,12 @@ class Host:
         )
 
 
-def _activity_id(head: int, flags: int, tail: int) -> str:
-    """An ActivityID as LSASS makes them: low 48 bits of a time, a small number, the whole time, little endian."""
+@cache
+def _activity_id(hint: Hint, ahead: int) -> str:
+    """An ActivityID as LSASS makes them: low 48 bits of a time, a small number, the whole time, little endian.
+
+    `ahead`: by how much the clock was wrong when it started.
+    """
+    head, flags, tail = hint.head + ahead, hint.flags, hint.tail + ahead
     little = tail.to_bytes(8, "little").hex()
     return f"{head & 0xFFFFFFFF:08x}-{head >> 32 & 0xFFFF:04x}-{flags:04x}-{little[:4]}-{little[4:]}"

@@ -11,6 +11,7 @@ from logontracks.simulate.network import Files, refused_ntlm, spaced, visit
 from logontracks.simulate.records import ADMIN, ADVAPI_SERVICES, DRIVE_C, IPC, WRITE, Caller, Style
 from logontracks.simulate.templates import EVENTLOG, SERVICES
 
+NAME = "stolen_passwords"
 STORY = (
     "In the night to Thursday somebody at 203.0.113.57, on a machine that calls itself DESKTOP-7QK3V1H, guesses two "
     "user names and then logs on to WKS-101 by RDP with the password of anna.berg (02:11 UTC). From there they read a "
@@ -25,6 +26,11 @@ _CMD = rf"{records.SYSTEM32}\cmd.exe"
 
 def intrude(company: Company, monday: int) -> None:
     """The whole night, in order."""
+    with company.truth.attack(NAME):
+        _intrude(company, monday)
+
+
+def _intrude(company: Company, monday: int) -> None:
     midnight = monday + 3 * DAY
 
     def at(hour: int, minute: int, second: int) -> int:
@@ -36,7 +42,7 @@ def intrude(company: Company, monday: int) -> None:
     ):
         path = rf"{records.SYSTEM32}\{program}"
         records.process_started(first.host, moment, first.session, path, parent=_CMD)
-    _read_script(company, at(2, 19, 3))
+    _read_script(company, first, at(2, 19, 3))
     second = _take_application_server(company, first, at(2, 26, 17))
     _take_controller(company, second, at(2, 43, 29))
     clear_log(company.hosts["APP01"], at(2, 57, 8), second)
@@ -50,10 +56,11 @@ def _enter(company: Company, guesses: int, moment: int) -> Desktop:
     for number, name in enumerate(("aberg", "anna")):
         nobody = Account(name, "S-1-0-0", net.domain.netbios, net.domain.realm)
         refused_ntlm(net, guesses + number * 47 * SECOND, nobody, attacker, host, unknown=True)
-    return desk.connect(net, moment, company.accounts["anna.berg"], attacker, host, split=False, kerberos=False)
+    anna = company.accounts["anna.berg"]
+    return desk.connect(net, moment, anna, attacker, host, split=False, kerberos=False, credential="stolen")
 
 
-def _read_script(company: Company, moment: int) -> None:
+def _read_script(company: Company, first: Desktop, moment: int) -> None:
     """The script of the nightly backup, readable by all, with a password in it."""
     script = Files(company.person("david.engel").files.share, ["\\", "scripts", "scripts\\nightly-backup.cmd"])
     visit(
@@ -64,6 +71,7 @@ def _read_script(company: Company, moment: int) -> None:
         company.hosts["FS01"],
         shares=[script],
         stay=40 * SECOND,
+        by=first.session,
     )
 
 
@@ -71,7 +79,7 @@ def _take_application_server(company: Company, first: Desktop, moment: int) -> S
     """As PsExec does it with another account's password: a network logon, a service, a logon made by that service."""
     net, host = company.net, company.hosts["APP01"]
     backup = company.accounts["svc-backup"]
-    _install_remotely(
+    network = _install_remotely(
         company, moment, first.host, first.session, host, account=backup, name="PSEXESVC", program="PSEXESVC.exe"
     )
     caller = Caller(r"C:\Windows\PSEXESVC.exe", "services")
@@ -80,6 +88,8 @@ def _take_application_server(company: Company, first: Desktop, moment: int) -> S
     session, at = desk.log_on(
         net, at, backup, host, 2, split=False, style=style, address="-", privileged=True, joins=False
     )
+    session.opened_by = "application"
+    company.truth.hop(session.opened, network, session, "psexec")
     for command in ("cmd.exe", "query user", r"C:\Windows\Temp\ps64.exe -ma lsass.exe"):
         path = r"C:\Windows\Temp\ps64.exe" if "ps64" in command else _CMD
         records.process_started(host, at, session, path, parent=caller.path, command_line=command)
@@ -105,6 +115,8 @@ def _take_controller(company: Company, by: Session, moment: int) -> None:
         privileged=True,
         shares=[loot],
         stay=70 * SECOND,
+        by=by,
+        credential="stolen",
     )
 
 
@@ -118,7 +130,7 @@ def _install_remotely(
     account: Account,
     name: str,
     program: str,
-) -> None:
+) -> Session:
     """Explicit credentials on the client; on the server a privileged type 3 logon, its shares, and a new service."""
     net = company.net
     desk.remote_credentials(net, moment, client, by, account=account, server=host, service="cifs")
@@ -128,7 +140,17 @@ def _install_remotely(
         Files(IPC, ["svcctl"], records.OPEN_PIPE),
     ]
     session = visit(
-        net, moment + 30 * MILLISECOND, account, client, host, privileged=True, shares=shares, stay=75 * SECOND
+        net,
+        moment + 30 * MILLISECOND,
+        account,
+        client,
+        host,
+        privileged=True,
+        shares=shares,
+        stay=75 * SECOND,
+        by=by,
+        means="psexec",
+        credential="stolen",
     )
     path = program if program.startswith("%") else rf"%SystemRoot%\{program}"
     at = spaced(host, moment, 2200, 2600)
@@ -146,6 +168,7 @@ def _install_remotely(
         image = command if command.endswith(".exe") else _CMD
         services = rf"{records.SYSTEM32}\services.exe"
         records.process_started(host, at, host.system, image, parent=services, command_line=command)
+    return session
 
 
 def _commands(program: str) -> Iterator[str]:

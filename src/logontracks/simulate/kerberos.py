@@ -5,21 +5,29 @@ from dataclasses import dataclass, field
 from random import Random
 
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, Account, Domain, Host, Peer, new_guid
-from logontracks.simulate.templates import AUDIT_FAILURE
+from logontracks.simulate.templates import AUDIT_FAILURE, NETLOGON
+from logontracks.simulate.truth import Authentication, Truth, spelled
 
 WRONG_PASSWORD, UNKNOWN_USER, LOCKED = 0xC000006A, 0xC0000064, 0xC0000234
 
+RC4 = 0x17
 _AES256, _NO_TICKET = 0x12, 0xFFFFFFFF
 _LIFE = 10 * HOUR
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A ticket-granting ticket: who gave it, its hash, and the service tickets that were bought with it."""
+    """A ticket-granting ticket: who gave it, its hash, and the service tickets that were bought with it.
+
+    `other_realm`: how the domain is spelled in a ticket that no controller here gave: a forger's, or that of a domain
+    that is trusted. Each controller accepts it.
+    """
 
     controller: Host
     digest: str
     expires: int
+    told: Authentication
+    other_realm: str = ""
     services: dict[str, "ServiceTicket"] = field(default_factory=dict)
 
 
@@ -30,6 +38,7 @@ class ServiceTicket:
     guid: str
     server_guid: str
     given: int
+    told: Authentication
 
 
 @dataclass(eq=False)
@@ -40,6 +49,8 @@ class Network:
     controllers: list[Host]
     members: list[Host]
     rng: Random
+    truth: Truth
+    trusts: "dict[str, Network]" = field(default_factory=dict)  # other domains, by realm
     _tickets: dict[tuple[str, str], Ticket] = field(default_factory=dict)
 
     @property
@@ -47,52 +58,129 @@ class Network:
         return self.controllers + self.members
 
     def controller_for(self, peer: Peer, moment: int) -> Host:
-        """The controller that a host talks to: one a day, its own if it is one itself."""
+        """The controller that a host talks to: one a day, its own if it is one itself, the next if that is down."""
         if isinstance(peer, Host) and peer in self.controllers:
             return peer
-        return self.controllers[(moment // DAY + sum(map(ord, peer.name))) % len(self.controllers)]
+        first = moment // DAY + sum(map(ord, peer.name))
+        in_turn = [self.controllers[(first + step) % len(self.controllers)] for step in range(len(self.controllers))]
+        return next((controller for controller in in_turn if controller.is_up(moment)), in_turn[0])
 
-    def sign_in(self, moment: int, account: Account, client: Peer, *, spelling: str | None = None) -> Ticket:
+    def sign_in(
+        self,
+        moment: int,
+        account: Account,
+        client: Peer,
+        *,
+        spelling: str | None = None,
+        encryption: int = _AES256,
+        options: int = 0x40810010,
+        preauthentication: str = "2",
+    ) -> Ticket:
         """A fresh ticket-granting ticket (4768). `spelling`: the domain as the client wrote it."""
         controller = self.controller_for(client, moment)
-        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE)
+        told = self.truth.authenticated(moment, spelled(account), client, controller)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, told)
         self._tickets[client.name, account.name] = ticket
         values = {
             "TargetUserName": account.name,
             "TargetDomainName": spelling or account.domain,
             "TargetSid": account.sid,
             **self._krbtgt(),
-            "TicketOptions": 0x40810010,
+            "TicketOptions": options,
             "Status": 0,
-            "TicketEncryptionType": _AES256,
-            "PreAuthType": "2",
+            "TicketEncryptionType": encryption,
+            "PreAuthType": preauthentication,
             **_address(controller, client),
             **_NO_CERTIFICATE,
             "ResponseTicket": ticket.digest,
             **_encryption_types(account),
-            "PreAuthEncryptionType": _AES256,
+            "PreAuthEncryptionType": _NO_TICKET if preauthentication == "0" else encryption,
         }
         controller.log(4768, moment, values)
         return ticket
 
     def service_ticket(
-        self, moment: int, account: Account, client: Peer, service: Account, *, fresh: bool = False
+        self,
+        moment: int,
+        account: Account,
+        client: Peer,
+        service: Account,
+        *,
+        fresh: bool = False,
+        encryption: int = _AES256,
+        options: int = 0x40810000,
+        guid: str | None = None,
     ) -> ServiceTicket:
-        """A ticket for a service (4769), or the one at hand; asks for a ticket-granting ticket first if need be."""
+        """A ticket for a service (4769), or the one at hand; asks for a ticket-granting ticket first if need be.
+
+        `guid`: the LogonGuid, where it is that of the ticket before.
+        """
+        if service.realm in self.trusts:
+            return self._abroad(moment, account, client, service, fresh=fresh)
         ticket = self._tickets.get((client.name, account.name))
+        if ticket and ticket.other_realm:
+            ticket.controller = self.controller_for(client, moment)
         if ticket is None or moment > ticket.expires or ticket.controller is not self.controller_for(client, moment):
             ticket = self.sign_in(moment - 3 * MILLISECOND, account, client, spelling=self._renewed(account))
         held = ticket.services.get(service.name)
         if held and not fresh and moment - held.given >= 0:
             return held
-        given = ServiceTicket(new_guid(self.rng), new_guid(self.rng), moment)
+        told = self.truth.authenticated(moment, spelled(account), client, ticket.controller, service=service.name)
+        given = ServiceTicket(guid or new_guid(self.rng), new_guid(self.rng), moment, told)
         ticket.services[service.name] = given
-        self._log_service_ticket(moment, ticket, account=account, client=client, service=service, guid=given.guid)
+        self._log_service_ticket(
+            moment,
+            ticket,
+            account=account,
+            client=client,
+            service=service,
+            guid=given.guid,
+            encryption=encryption,
+            options=options,
+        )
         return given
+
+    def forge_ticket(self, moment: int, account: Account, client: Peer, *, realm: str) -> Ticket:
+        """A ticket-granting ticket made with the key of krbtgt, which no controller knows of. `realm`: as spelled."""
+        controller = self.controller_for(client, moment)
+        untold = Authentication(moment, spelled(account), client, client.address, controller, "", None, None)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, untold, realm)
+        self._tickets[client.name, account.name] = ticket
+        return ticket
+
+    def drop_ticket(self, account: Account, client: Peer) -> None:
+        """An account's tickets on a machine are thrown away."""
+        self._tickets.pop((client.name, account.name), None)
+
+    def _abroad(self, moment: int, account: Account, client: Peer, service: Account, *, fresh: bool) -> ServiceTicket:
+        """A ticket for a service of another domain: a referral from this one, shown to a controller of that one.
+
+        The referral is a 4769 for krbtgt/REALM; domain.md 3(c) leaves its form open.
+        """
+        other = self.trusts[service.realm]
+        if not other.has_ticket(moment, account, client):
+            krbtgt = Account(f"krbtgt/{other.domain.realm}", "S-1-0-0", self.domain.netbios, self.domain.realm)
+            referral = self.service_ticket(moment - 2 * MILLISECOND, account, client, krbtgt, fresh=True)
+            other.admit(moment, account, client, referral.told)
+        return other.service_ticket(moment, account, client, service, fresh=fresh)
+
+    def has_ticket(self, moment: int, account: Account, client: Peer) -> bool:
+        ticket = self._tickets.get((client.name, account.name))
+        return ticket is not None and moment <= ticket.expires
+
+    def admit(self, moment: int, account: Account, client: Peer, told: Authentication) -> None:
+        """An account of a trusted domain may ask for tickets here, with the referral `told`."""
+        controller = self.controller_for(client, moment)
+        ticket = Ticket(controller, _digest(self.rng), moment + _LIFE, told, other_realm=account.realm)
+        self._tickets[client.name, account.name] = ticket
 
     def forget_tickets(self, client: Peer) -> None:
         """All tickets of a host are gone: it started anew."""
         self._tickets = {key: ticket for key, ticket in self._tickets.items() if key[0] != client.name}
+
+    def forget_later_tickets(self, moment: int) -> None:
+        """Go back in time: what is not made in the order of time must not use a ticket that is given later."""
+        self._tickets = {key: ticket for key, ticket in self._tickets.items() if ticket.told.moment <= moment}
 
     def forward(self, moment: int, account: Account, client: Peer) -> None:
         """A forwarded ticket-granting ticket: a 4769 for krbtgt, no access to anything."""
@@ -155,8 +243,20 @@ class Network:
         }
         controller.log(4768, moment, values, keywords=AUDIT_FAILURE)
 
-    def check_password(self, moment: int, name: str, workstation: str, controller: Host, status: int = 0) -> None:
-        """4776: NTLM. The record has neither the client's address nor the server that asked."""
+    def check_password(
+        self,
+        moment: int,
+        name: str,
+        workstation: str,
+        controller: Host,
+        status: int = 0,
+        *,
+        server: Host | None = None,
+    ) -> Authentication | None:
+        """4776: NTLM. The record has neither the client's address nor the server that asked. None: it was refused.
+
+        A controller that audits NTLM tells the server, in 8004 of its NTLM log (domain.md 3(d)).
+        """
         values = {
             "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
             "TargetUserName": name,
@@ -164,6 +264,16 @@ class Network:
             "Status": status,
         }
         controller.log(4776, moment, values, keywords=AUDIT_FAILURE if status else None)
+        if server and controller.audits_ntlm:
+            asked = {
+                "SChannelName": server.name,
+                "UserName": name,
+                "DomainName": self.domain.netbios,
+                "WorkstationName": workstation,
+                "SChannelType": 2,
+            }
+            controller.log(8004, moment + MILLISECOND, asked, provider=NETLOGON)
+        return None if status else self.truth.authenticated(moment, name, workstation, controller)
 
     def _log_service_ticket(
         self,
@@ -174,15 +284,17 @@ class Network:
         client: Peer,
         service: Account,
         guid: str,
+        encryption: int = _AES256,
         options: int = 0x40810000,
     ) -> None:
+        realm = ticket.other_realm or self.domain.realm
         values = {
-            "TargetUserName": f"{account.name}@{self.domain.realm}",
-            "TargetDomainName": self.domain.realm,
+            "TargetUserName": f"{account.name}@{realm}",
+            "TargetDomainName": realm,
             "ServiceName": service.name,
             "ServiceSid": service.sid,
             "TicketOptions": options,
-            "TicketEncryptionType": _AES256,
+            "TicketEncryptionType": encryption,
             **_address(ticket.controller, client),
             "Status": 0,
             "LogonGuid": guid,

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from logontracks.simulate import records
-from logontracks.simulate.host import MILLISECOND, SECOND, Account, Host, Outsider, Peer, Session
+from logontracks.simulate.host import MILLISECOND, SECOND, ZERO_GUID, Account, Host, Peer, Session
 from logontracks.simulate.kerberos import UNKNOWN_USER, WRONG_PASSWORD, Network
-from logontracks.simulate.records import READ, Share
+from logontracks.simulate.records import READ, Share, Style
+from logontracks.simulate.truth import Authentication
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,19 @@ def visit(
     stay: int | None = 10 * SECOND,
     fresh: bool = False,
     impersonation: str = records.IMPERSONATION,
+    by: Session | None = None,
+    means: str = "",
+    credential: str = "",
 ) -> Session:
     """A Kerberos network logon, what it opens, and its end `stay` later (None: the end is never written).
 
     `service` is the account that the ticket is for where that is not the server itself. `fresh` asks for a new ticket
-    where an old one would do.
+    where an old one would do. `by` is the session on the client that causes it, a hop by `means` in the truth.
     """
     ticket = net.service_ticket(moment, account, client, service or server.account, fresh=fresh)
     at = spaced(server, moment, 4, 160)
-    session = server.open(account, 3, at, guid=ticket.server_guid)
+    session = _opened(server, at, account, client, guid=ticket.server_guid, shares=shares)
+    _told(session, ticket.told, by, means, credential)
     activity = server.rng.random() < 0.5
     if privileged:
         records.privileges(server, at, session, activity=activity)
@@ -78,44 +84,70 @@ def visit_ntlm(
     privileged: bool = False,
     shares: Sequence[Files] = (),
     stay: int | None = 10 * SECOND,
+    by: Session | None = None,
+    means: str = "",
+    credential: str = "",
+    style: Style = records.NTLM,
 ) -> Session:
     """As `visit`, by NTLM: the server has a controller check the password (4776), the client names itself."""
     controller = net.controller_for(server, moment)
-    net.check_password(moment, account.name, client.name, controller)
+    told = net.check_password(moment, account.name, client.name, controller, server=server)
     at = spaced(server, moment, 2, 30)
-    session = server.open(account, 3, at)
+    session = _opened(server, at, account, client, guid=ZERO_GUID, shares=shares)
+    _told(session, told, by, means, credential)
     if privileged:
         records.privileges(server, at, session)
         at = spaced(server, at, 0.05, 0.2)
     port = client.port()
-    records.logon(
-        server, at, session, records.NTLM, elevated=True, workstation=client.name, address=client.address, port=port
-    )
+    records.logon(server, at, session, style, elevated=True, workstation=client.name, address=client.address, port=port)
     last = _open_shares(server, at, session, shares, (client.address, port))
     if stay is not None:
         records.logoff(server, max(spaced(server, moment + stay, 0, 999), last + MILLISECOND), session)
     return session
 
 
+class Refusal(NamedTuple):
+    """Why a logon fails, in the truth and in a 4625."""
+
+    reason: str
+    status: int
+    sub_status: int
+    text: str
+
+
+_WRONG = Refusal("wrong_password", 0xC000006D, WRONG_PASSWORD, "%%2313")
+_UNKNOWN = Refusal("no_such_user", 0xC000006D, UNKNOWN_USER, "%%2313")
+DISABLED = Refusal("disabled", 0xC000006E, 0xC0000072, "%%2310")
+
+
 def refused_ntlm(
-    net: Network, moment: int, account: Account, client: Outsider, server: Host, *, unknown: bool = False
+    net: Network,
+    moment: int,
+    account: Account,
+    client: Peer,
+    server: Host,
+    *,
+    unknown: bool = False,
+    refusal: Refusal | None = None,
 ) -> None:
-    """A wrong password or an unknown name over the network: 4776 at the controller, 4625 on the server."""
-    sub_status = UNKNOWN_USER if unknown else WRONG_PASSWORD
-    net.check_password(moment, account.name, client.name, net.controller_for(server, moment), sub_status)
-    records.failed_logon(
-        server,
-        spaced(server, moment, 2, 30),
-        account,
-        3,
-        records.NTLM,
-        status=0xC000006D,
-        sub_status=sub_status,
-        reason="%%2313",
-        workstation=client.name,
-        address=client.address,
-        port=client.port(),
-    )
+    """A wrong password, an unknown name or else over the network: 4776 at the controller, 4625 on the server."""
+    refusal = refusal or (_UNKNOWN if unknown else _WRONG)
+    with server.truth.attempt(moment, account, server, source=client, logon_type=3, reason=refusal.reason):
+        controller = net.controller_for(server, moment)
+        net.check_password(moment, account.name, client.name, controller, refusal.sub_status, server=server)
+        records.failed_logon(
+            server,
+            spaced(server, moment, 2, 30),
+            account,
+            3,
+            records.NTLM,
+            status=refusal.status,
+            sub_status=refusal.sub_status,
+            reason=refusal.text,
+            workstation=client.name,
+            address=client.address,
+            port=client.port(),
+        )
 
 
 def own_traffic(net: Network, moment: int, controller: Host) -> None:
@@ -125,6 +157,8 @@ def own_traffic(net: Network, moment: int, controller: Host) -> None:
     at = spaced(controller, moment, 1, 4)
     local = Account(controller.account.name, "S-1-5-18", net.domain.netbios, net.domain.realm)
     session = controller.open(local, 3, at, guid=ticket.server_guid)
+    session.source_address = client
+    ticket.told.session = ticket.told.session or session
     records.privileges(controller, at, session, activity=False)
     at = spaced(controller, at, 0.05, 0.2)
     records.logon(
@@ -139,6 +173,23 @@ def own_traffic(net: Network, moment: int, controller: Host) -> None:
         domain=net.domain.realm,
     )
     records.logoff(controller, spaced(controller, at, 3, 30_000), session)
+
+
+def _opened(
+    server: Host, moment: int, account: Account, client: Peer, *, guid: str, shares: Sequence[Files]
+) -> Session:
+    opened_by = "network_share" if shares else "network"
+    return server.open(account, 3, moment, guid=guid, source=client, opened_by=opened_by)
+
+
+def _told(session: Session, given: Authentication | None, by: Session | None, means: str, credential: str) -> None:
+    """What the truth has of a network logon: the ticket that was got for it, and the session it came from."""
+    if given and not given.session:
+        given.session = session
+    if by:
+        changed = "same" if by.account == session.account else "switch"
+        means = means or ("share" if session.opened_by == "network_share" else "network")
+        session.host.truth.hop(session.opened, by, session, means, credential or changed)
 
 
 def _seen_address(server: Host, client: Peer) -> tuple[str, int]:

@@ -1,7 +1,10 @@
 """What Windows logs when a host starts, stops, or dies, and what it logs by itself while it runs."""
 
+from collections.abc import Iterator
+from random import Random
+
 from logontracks.simulate import records
-from logontracks.simulate.desktop import Desktop, log_off, window_managers
+from logontracks.simulate.desktop import Desktop, log_off
 from logontracks.simulate.host import (
     HOUR,
     LOCAL_SERVICE,
@@ -16,7 +19,7 @@ from logontracks.simulate.host import (
     date_of,
 )
 from logontracks.simulate.kerberos import Network
-from logontracks.simulate.network import Files, spaced, visit
+from logontracks.simulate.network import Files, own_traffic, spaced, visit
 from logontracks.simulate.records import ADVAPI_SERVICES, ADVAPI_WININIT, SYSVOL
 from logontracks.simulate.templates import (
     EVENTLOG,
@@ -26,6 +29,7 @@ from logontracks.simulate.templates import (
     KERNEL_POWER,
     USER32,
 )
+from logontracks.simulate.window_managers import window_managers
 
 _RESERVED = {SYSTEM.name: 0x3E7, LOCAL_SERVICE.name: 0x3E5, NETWORK_SERVICE.name: 0x3E4}
 _LOCAL_SYSTEM = "S-1-5-18"
@@ -39,6 +43,7 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     """
     host.start(moment)
     host.terminal = host.console = 1
+    host.dozes = 0
     net.forget_tickets(host)
     at = spaced(host, moment, 6000, 9000)
     host.log(4608, at)
@@ -56,6 +61,8 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     at = spaced(host, at, 400, 1500)
     _log_service_started(host, at, moment, crashed_at)
     at = spaced(host, at, 9000, 15_000)
+    if not host.address:
+        return
     net.sign_in(at, host.account, host, spelling=net.domain.realm)
     if host.role != "controller":
         refresh_policy(net, at + SECOND, host)
@@ -63,7 +70,7 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
 
 def _session_zero(host: Host, moment: int) -> None:
     account = Account("UMFD-0", "S-1-5-96-0-0", "Font Driver Host")
-    session = host.open(account, 2, moment)
+    session = host.open(account, 2, moment, opened_by="window_manager")
     caller = ADVAPI_WININIT.caller.values(host, moment)
     records.explicit_credentials(host, moment, host.system, account, caller)
     records.logon(
@@ -74,7 +81,7 @@ def _session_zero(host: Host, moment: int) -> None:
 def _log_service_started(host: Host, moment: int, started: int, crashed_at: int | None) -> None:
     """The first records of the System log in a boot, in the order in which they come to stand there."""
     if crashed_at is not None:
-        then = date_of(crashed_at)
+        then = date_of(host.shown(crashed_at))
         half = "AM" if then.hour < 12 else "PM"
         clock = f"{then.hour % 12 or 12}:{then:%M:%S} {half}"
         day = f"\u200e{then.month}/\u200e{then.day}/\u200e{then.year}"
@@ -137,13 +144,17 @@ _LOST_POWER: dict[str, object] = {
 }
 
 
-def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, ...] = (), reason: str) -> None:
+def shut_down(
+    host: Host,
+    moment: int,
+    by: Account,
+    *,
+    desktops: tuple[Desktop, ...] = (),
+    reason: str,
+    kind: str = "restart",
+) -> None:
     """A restart asked for by a person: 1074, 4647, 23, 7002, 6006, 1100; no 4634 for the person, 13 comes later."""
-    explorer = rf"{records.SYSTEM32}\RuntimeBroker.exe ({host.name})"
-    values = (explorer, host.name, reason, "0x500ff" if "Other" in reason else "0x80020010", "restart", "")
-    names = [f"param{number}" for number in range(1, 8)]
-    full = dict(zip(names, (*values, rf"{by.domain}\{by.name}"), strict=True))
-    host.log(1074, moment, full, provider=USER32, user_sid=by.sid, process="winlogon")
+    told_shutdown(host, moment, by, program="RuntimeBroker.exe", kind=kind, reason=reason)
     at = spaced(host, moment, 900, 2400)
     for desktop in desktops:
         log_off(desktop, at, ends=False)
@@ -153,7 +164,18 @@ def shut_down(host: Host, moment: int, by: Account, *, desktops: tuple[Desktop, 
     at = spaced(host, at, 1200, 2600)
     _classic(host, 6006, at, ("",))
     host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog")
+    host.boots[-1].silent = at + MILLISECOND
     host.boots[-1].stopped = spaced(host, at, 4000, 7000)
+    host.boots[-1].end_kind = "shutdown"
+
+
+def told_shutdown(host: Host, moment: int, by: Account, *, program: str, kind: str, reason: str) -> None:
+    """1074: who asked for it, and for what (restart, power off)."""
+    asked = rf"{records.SYSTEM32}\{program} ({host.name})"
+    code = "0x80020010" if reason.startswith("Operating System") else "0x500ff"
+    values = (asked, host.name, reason, code, kind, "", rf"{by.domain}\{by.name}")
+    full = {f"param{number}": value for number, value in enumerate(values, 1)}
+    host.log(1074, moment, full, provider=USER32, user_sid=by.sid, process="winlogon")
 
 
 def uptime_told(host: Host, moment: int) -> None:
@@ -168,7 +190,7 @@ def _classic(host: Host, event_id: int, moment: int, strings: tuple[str, ...]) -
 
 def service_started(host: Host, moment: int, account: Account) -> Session:
     """A service under SYSTEM or its kin: 4624 type 5 with the same id every time, 4672 after it."""
-    session = Session(account, 5, moment, logon_id=_RESERVED[account.name])
+    session = Session(account, 5, moment, host, logon_id=_RESERVED[account.name])
     records.logon(host, moment, session, ADVAPI_SERVICES, elevated=True, by=host.system)
     records.privileges(host, spaced(host, moment, 0.05, 0.2), session)
     return session
@@ -190,11 +212,14 @@ def refresh_policy(net: Network, moment: int, host: Host) -> None:
     )
 
 
-def member_traffic(net: Network, host: Host, begin: int, end: int) -> None:
-    """What a member asks of its controller all day: tickets, directory look-ups, policy."""
+def member_traffic(net: Network, host: Host, begin: int, end: int) -> Iterator[int]:
+    """What a member asks of its controller all day: tickets, directory look-ups, policy. Gives moments, as a life."""
     rng = host.rng
     renewed = begin
-    for moment in _moments(rng.randint(0, 40 * MINUTE), 41 * MINUTE, begin, end, host):
+    for moment in _moments(rng.randint(0, 40 * MINUTE), 41 * MINUTE, begin, end, rng):
+        yield moment
+        if not (host.address and host.is_up(moment) and host.is_up(moment + 3 * MINUTE)):
+            continue
         controller = net.controller_for(host, moment)
         stay = rng.choice((SECOND // 4, SECOND, 12 * SECOND, 60 * SECOND, 120 * SECOND))
         if moment - renewed > 7 * HOUR:
@@ -206,26 +231,50 @@ def member_traffic(net: Network, host: Host, begin: int, end: int) -> None:
             refresh_policy(net, moment + 3 * SECOND, host)
 
 
-def housekeeping(host: Host, begin: int, end: int) -> None:
-    """What a host does by itself: services that come and go, and its uptime at noon."""
-    for moment in _moments(host.rng.randint(0, 30 * MINUTE), 55 * MINUTE, begin, end, host):
-        service_started(host, moment, SYSTEM)
-    noon = begin + 12 * HOUR
-    for moment in range(noon, end, 24 * HOUR):
+def housekeeping(host: Host, begin: int, end: int) -> Iterator[int]:
+    """What a host does by itself: services that come and go."""
+    for moment in _moments(host.rng.randint(0, 30 * MINUTE), 55 * MINUTE, begin, end, host.rng):
+        yield moment
+        if host.is_up(moment) and host.is_up(moment + 3 * MINUTE):
+            service_started(host, moment, SYSTEM)
+
+
+def noons(host: Host, begin: int, end: int) -> Iterator[int]:
+    """Its uptime, at noon."""
+    for moment in range(begin + 12 * HOUR, end, 24 * HOUR):
+        yield moment
         if host.is_up(moment):
             uptime_told(host, spaced(host, moment, 0, 20))
 
 
-def _moments(first: int, mean: int, begin: int, end: int, host: Host) -> list[int]:
-    """Moments about `mean` apart at which the host is up."""
+def controller_traffic(net: Network, controller: Host, begin: int, end: int) -> Iterator[int]:
+    """What a controller asks of itself and of the others, at all hours."""
+    rng = controller.rng
+    others = [host for host in net.controllers if host is not controller]
+    moment = begin + rng.randint(0, 9 * MINUTE)
+    while moment < end:
+        yield moment
+        if controller.is_up(moment):
+            own_traffic(net, moment, controller)
+        if rng.random() < 0.3:
+            stay = rng.randint(0, MINUTE)
+            other = others[0] if len(others) == 1 else rng.choice(others) if others else controller
+            if controller.is_up(moment) and other.is_up(moment + MINUTE):
+                at = moment + MINUTE
+                visit(net, at, controller.account, controller, other, privileged=True, stay=stay)
+        moment += rng.randint(8 * MINUTE, 22 * MINUTE)
+
+
+def _moments(first: int, mean: int, begin: int, end: int, rng: Random) -> list[int]:
+    """Moments about `mean` apart."""
     found, moment = [], begin + first
     while moment < end:
-        if host.is_up(moment) and host.is_up(moment + 3 * MINUTE):
-            found.append(moment)
-        moment += host.rng.randint(mean // 2, mean * 3 // 2)
+        found.append(moment)
+        moment += rng.randint(mean // 2, mean * 3 // 2)
     return found
 
 
 def crash(host: Host, moment: int) -> None:
     """Power gone: nothing is logged now."""
     host.boots[-1].stopped = moment
+    host.boots[-1].end_kind = "crash"

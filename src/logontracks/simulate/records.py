@@ -109,8 +109,12 @@ def logon(
     activity: bool | None = None,
     domain: str | None = None,
     virtual: bool = False,
+    outbound: Account | None = None,
 ) -> None:
-    """4624. `domain`: the spelling that stands there, where it is not the NETBIOS one (Kerberos: the realm)."""
+    """4624. `domain`: the spelling that stands there, where it is not the NETBIOS one (Kerberos: the realm).
+
+    `outbound`: who a session of type 9 is for other hosts.
+    """
     values = {
         **subject(by),
         **target(session),
@@ -128,21 +132,21 @@ def logon(
         "ImpersonationLevel": impersonation,
         "RestrictedAdminMode": NO if session.logon_type == 10 else "-",
         "RemoteCredentialGuard": NO if session.logon_type == 10 else "-",
-        "TargetOutboundUserName": "-",
-        "TargetOutboundDomainName": "-",
+        "TargetOutboundUserName": outbound.name if outbound else "-",
+        "TargetOutboundDomainName": outbound.domain if outbound else "-",
         "VirtualAccount": YES if virtual else NO,
         "TargetLinkedLogonId": session.linked or 0,
         "ElevatedToken": YES if elevated else NO,
     }
     if domain is not None:
         values["TargetDomainName"] = domain
-    host.log(4624, moment, values, activity=style.activity if activity is None else activity)
+    host.log(4624, moment, values, activity=style.activity if activity is None else activity, starts=session)
 
 
 def start_of_system(host: Host, moment: int) -> None:
     """4624 type 0: SYSTEM itself, once a boot."""
     style = Style("-", "-", Caller("", "kernel"), activity=False)
-    session = Session(SYSTEM, 0, moment, logon_id=0x3E7)
+    session = Session(SYSTEM, 0, moment, host, logon_id=0x3E7)
     logon(host, moment, session, style, elevated=True, impersonation="-")
 
 
@@ -161,10 +165,14 @@ def privileges(host: Host, moment: int, session: Session, *, activity: bool = Tr
 
 
 def logoff(host: Host, moment: int, session: Session) -> None:
+    """4634: the session is no more. A desktop was over when its user asked for it."""
+    session.ended = session.ended or moment
     host.log(4634, moment, {**target(session), "LogonType": session.logon_type})
 
 
 def logoff_asked(host: Host, moment: int, session: Session) -> None:
+    """4647: the user of a desktop goes."""
+    session.ended = moment
     host.log(4647, moment, target(session), activity=True)
 
 
@@ -210,11 +218,12 @@ def failed_logon(
     reason: str,
     workstation: str,
     address: str,
-    port: int,
+    port: int | str,
+    by: Session | None = None,
 ) -> None:
     """4625. Windows did not resolve the account, so its SID is the null SID whether it exists or not."""
     values = {
-        **subject(host.system if style.caller.process else None),
+        **subject(by or (host.system if style.caller.process else None)),
         "TargetUserSid": "S-1-0-0",
         "TargetUserName": account.name,
         "TargetDomainName": account.domain,

@@ -12,6 +12,7 @@ EVENTLOG_CLASSIC = "EventLog"
 KERNEL_BOOT = "Microsoft-Windows-Kernel-Boot"
 KERNEL_GENERAL = "Microsoft-Windows-Kernel-General"
 KERNEL_POWER = "Microsoft-Windows-Kernel-Power"
+NETLOGON = "Microsoft-Windows-Security-Netlogon"
 LSM = "Microsoft-Windows-TerminalServices-LocalSessionManager"
 RCM = "Microsoft-Windows-TerminalServices-RemoteConnectionManager"
 RDP = "Microsoft-Windows-RemoteDesktopServices-RdpCoreTS"
@@ -57,6 +58,7 @@ _PROVIDERS = {
         user_data=("EventXML", _TERMINAL_XML),
     ),
     RDP: _Provider("1139c61b-b549-4251-8ed3-27250a1edec8", _INFORMATION, 0x4000000000000000),
+    NETLOGON: _Provider("e5ba83f6-07d0-46b1-8bc7-7e669a1d31dc", _INFORMATION, 0x8000000000000000),
     SERVICES: _Provider("555908d1-a6d7-4695-8e1e-26931d2012f4", _INFORMATION, 0x8080000000000000, 16384),
     USER32: _Provider("b0aa8734-56f7-41cc-b2f4-de228e98b946", _INFORMATION, 0x8080000000000000, 32768),
     WINLOGON: _Provider("dbe9b383-7cf3-4331-91cc-a3cb16a3b538", _INFORMATION, 0x2000200000000000),
@@ -65,6 +67,7 @@ _PROVIDERS = {
 # Task, as real records of each kind have it; 0 where not listed.
 _TASKS = {
     (SECURITY, 4608): 12288,
+    (SECURITY, 4616): 12288,
     (SECURITY, 4624): 12544,
     (SECURITY, 4625): 12544,
     (SECURITY, 4634): 12545,
@@ -91,7 +94,10 @@ _TASKS = {
     (KERNEL_BOOT, 27): 33,
     (KERNEL_GENERAL, 12): 1,
     (KERNEL_GENERAL, 13): 2,
+    (KERNEL_GENERAL, 1): 5,
     (KERNEL_POWER, 41): 63,
+    (KERNEL_POWER, 42): 64,
+    (KERNEL_POWER, 107): 102,
     (KERNEL_POWER, 109): 103,
     (RDP, 103): 4,
     (RDP, 131): 4,
@@ -100,7 +106,13 @@ _TASKS = {
 }
 _OPCODES = {(RDP, 103): 17, (RDP, 131): 15}
 _LEVELS = {(EVENTLOG_CLASSIC, 6008): _ERROR, (KERNEL_POWER, 41): _CRITICAL}
-_KEYWORDS = {(KERNEL_POWER, 41): 0x8000400000000002, (KERNEL_BOOT, 27): 0x8000000000000000}
+_KEYWORDS = {
+    (KERNEL_BOOT, 27): 0x8000000000000000,
+    (KERNEL_GENERAL, 1): 0x8000000000000010,
+    (KERNEL_POWER, 41): 0x8000400000000002,
+    (KERNEL_POWER, 42): 0x8000000000000404,
+    (KERNEL_POWER, 107): 0x8000000000000444,
+}
 _USER_DATA = {
     (EVENTLOG, 1100): ("ServiceShutdown", _EVENTLOG_XML),
     (EVENTLOG, 1102): ("LogFileCleared", _EVENTLOG_XML),

@@ -118,11 +118,11 @@ _WHY = f"""
         SELECT h.host_id, short(h.host) AS host, 'Security log of ' || short(h.host) AS log,
             {_AT.format("MIN(s.first_time)")} AS starts, {_AT.format("MAX(s.last_time)")} AS ends,
             BOOL_OR(b.kind = 'selection') AS selected, BOOL_OR(b.kind = 'logon_success') AS no_logons,
-            h.host_id NOT IN (SELECT host_id FROM coverage WHERE subcategory = 'Logoff') AS no_logoffs
+            BOOL_OR(b.kind = 'logoff') AS no_logoffs
         FROM hosts AS h
         LEFT JOIN log_spans AS s ON s.host_id = h.host_id AND s.channel = 'Security'
         LEFT JOIN blind_spots AS b ON b.host_id = h.host_id AND b.channel = 'Security'
-            AND b.kind IN ('selection', 'logon_success')
+            AND b.kind IN ('selection', 'logon_success', 'logoff')
         GROUP BY h.host_id, h.host)
     SELECT session_id, concat_ws('; ', start_why, NULLIF(end_why, COALESCE(start_why, ''))) AS why_unknown FROM (
     SELECT s.session_id,

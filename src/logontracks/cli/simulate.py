@@ -10,6 +10,8 @@ import click
 from logontracks.cli.options import say
 from logontracks.errors import UsageError
 
+FORMS = ("evtx", "jsonl", "parquet")
+
 if TYPE_CHECKING:
     from logontracks.simulate.deliver import Form
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--days", default=5, show_default=True, type=click.IntRange(1, 366), help="Days, from a Monday on.")
 @click.option("--attack", "attacks", metavar="NAME", multiple=True, help="Write this attack into the logs.")
 @click.option("--mess", metavar="LEVEL", multiple=True, help="What is wrong with the logs: 0 to 3, or a name.")
-@click.option("--form", type=click.Choice(("evtx", "jsonl")), default="evtx", show_default=True, help="Of the logs.")
+@click.option(
+    "--form", type=click.Choice(("evtx", "jsonl", "parquet")), default="evtx", show_default=True, help="Of the logs."
+)
 def command(
     out: Path,
     *,

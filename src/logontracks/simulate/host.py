@@ -28,7 +28,15 @@ Role = Literal["controller", "server", "workstation"]
 
 def date_of(ticks: int) -> datetime:
     """UTC time of FILETIME ticks, cut to whole microseconds."""
-    return datetime.fromtimestamp((ticks - filetime(datetime(1970, 1, 1, tzinfo=UTC))) / SECOND, tz=UTC)
+    return datetime.fromtimestamp((ticks - _EPOCH) / SECOND, tz=UTC)
+
+
+_EPOCH = filetime(datetime(1970, 1, 1, tzinfo=UTC))
+
+
+def filetime_us(ticks: int) -> int:
+    """Microseconds since 1970, cut."""
+    return (ticks - _EPOCH) // 10
 
 
 def new_guid(rng: Random) -> str:

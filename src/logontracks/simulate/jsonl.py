@@ -5,11 +5,12 @@ only in the message that was made of them; so these records have one, and the ot
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from logontracks.simulate.evtx_writer import Event, FieldType
-from logontracks.simulate.host import date_of
+from logontracks.simulate.host import Written, date_of
+from logontracks.simulate.logs import Log
 from logontracks.simulate.templates import AUDIT_FAILURE, EVENTLOG, EVENTLOG_CLASSIC, LSM, RCM
 
 _SENTENCES = {
@@ -21,15 +22,16 @@ _SENTENCES = {
 _SEVERITY = {1: ("CRITICAL", 5), 2: ("ERROR", 4), 3: ("WARNING", 3)}
 
 
-def write_jsonl(path: Path, events: Iterable[Event]) -> None:
-    """Write the events, whose record ids are known, in the order given."""
+def write_jsonl(path: Path, logs: Iterable[Log]) -> None:
+    """Write the records of all logs, which carry their numbers, in the order in which they were written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = sorted((each for log in logs for each in log.records), key=lambda each: each.moment)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{line}\n" for line in lines(events))
+        file.writelines(f"{line}\n" for line in map(_line, records))
 
 
-def lines(events: Iterable[Event]) -> Iterator[str]:
-    for event in events:
-        yield json.dumps(flat(event), ensure_ascii=False)
+def _line(written: Written) -> str:
+    return json.dumps(flat(written.event), ensure_ascii=False)
 
 
 def flat(event: Event) -> dict[str, object]:

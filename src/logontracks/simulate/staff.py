@@ -173,7 +173,7 @@ def _hosts(start: _Start, domain: Domain, truth: Truth, kinds: Sequence[_Kind]) 
     for number, (name, address, role, builds) in enumerate(kinds):
         own = Random(f"{start.seed} {domain.netbios} {name}")
         host = Host(name, address, domain, 1103 + number, role, start.rng.choice(builds), own, truth)
-        up_s = start.rng.randint(2 * 86_400, 40 * 86_400 if role != "workstation" else 9 * 86_400)
+        up_s = start.rng.randint(4 * 86_400, 40 * 86_400 if role != "workstation" else 9 * 86_400)
         boot = host.start(start.begin - up_s * SECOND)
         host.console_managers = open_managers(host, boot.started + 8 * SECOND, 1)
         hosts[name] = host

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logontracks.simulate.evtx_writer import filetime
-from logontracks.simulate.host import Account, Host, Peer, Session
+from logontracks.simulate.host import Account, Host, Peer, Session, filetime_us
 
 _TABLES = {
     "identities": "person account sid kind from_time until_time",
@@ -43,8 +41,6 @@ _TYPES = {
     "amount": pa.float64(),
 }
 """Types of columns that are no text."""
-
-_EPOCH = filetime(datetime(1970, 1, 1, tzinfo=UTC))
 
 
 @dataclass(eq=False, slots=True)
@@ -379,7 +375,7 @@ def _row_of(session: Session) -> Session:
 
 def _time(ticks: int | None) -> int | None:
     """Microseconds since 1970."""
-    return None if ticks is None else (ticks - _EPOCH) // 10
+    return None if ticks is None else filetime_us(ticks)
 
 
 def _table(names: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:

@@ -283,7 +283,8 @@ def test_commands_work_and_show_what_pages_say(company, page, tmp_path):
     environment = EXAMPLES["environment"]()
     folder = tmp_path / "here"
     _link(company, folder)
-    _link(company / "demo" / "case", folder / "case")  # some examples have the case where it is by default
+    for name in ("case", "truth"):  # some examples have the case where it is by default
+        _link(company / "demo" / name, folder / name)
     for block in EXAMPLES["blocks"](page.read_text(encoding="utf-8")):
         if block.reason is None:
             for line, shown in block.examples:

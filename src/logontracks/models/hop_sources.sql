@@ -74,8 +74,11 @@ JOIN numbered AS n ON n.from_host_id = s.from_host_id AND n.host_id = s.host_id 
 WHERE s.start_us - n.us > $explicit_us AND s.start_us - n.us <= $ticket_life_us AND n.session_id <> s.session_id
 UNION ALL
 SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_only' ELSE 'address' END AS rule,
-    d.host_id AS from_host_id, COALESCE(d.host, s.source_address) AS from_host, CAST(NULL AS BIGINT) AS from_session_id,
-    COALESCE(d.first_uid, s.start_uid) AS uid, 0.9 AS certainty
+    d.host_id AS from_host_id,
+    -- of a machine that only its own word names, the address comes first
+    CASE WHEN d.host_id IS NULL AND d.told_by NOT LIKE '%ticket%' AND d.told_by NOT LIKE '%computer_logon%'
+        THEN CONCAT(s.source_address, ' ', d.host) ELSE COALESCE(d.host, s.source_address) END AS from_host,
+    CAST(NULL AS BIGINT) AS from_session_id, COALESCE(d.first_uid, s.start_uid) AS uid, 0.9 AS certainty
 FROM away AS s
 LEFT JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
     AND NOT d.conflict

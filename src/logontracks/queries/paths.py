@@ -145,6 +145,10 @@ def _machines(
             ).fetchall()
             fits += [f"x = {literal(host)}" for (host,) in rows]
             fits.append(like("LOWER(x)", name.lower()))
+            fits += [
+                like("LOWER(x)", f"{name.lower()} *"),
+                like("LOWER(x)", f"*.* {name.lower()}"),
+            ]  # address and claim
             notes += told if found else ()
         if fits:
             parts.append(f"len(list_filter({column}, lambda x: {' OR '.join(fits)})) > 0")

@@ -54,7 +54,7 @@ def _give_short_names(connection: Connection) -> None:
         GROUP BY 1 HAVING COUNT(DISTINCT host_id) > 1""").fetchall()
     keep = ", ".join(literal(name) for (name,) in rows) or "''"
     connection.execute(f"""CREATE MACRO short(host) AS
-        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) OR regexp_full_match(host, '[0-9.]+|.*:.*') THEN host
+        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) OR regexp_matches(host, '^[0-9]+[.][0-9]+[.]|:') THEN host
             ELSE split_part(host, '.', 1) END""")
 
 

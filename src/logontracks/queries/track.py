@@ -75,7 +75,7 @@ DEEP = 3  # how many hops on
 
 def _give_reached(connection: Connection, accounts: list[int]) -> None:
     """Make the table `reached`: the sessions of accounts, those of others that they led to, and how deep each lies
-    under the one it came from. `came` is NULL where nothing tells where it came from."""
+    under the one it came from. `came` is the host it came from, NULL where that is none of the case."""
     connection.execute(f"""
         CREATE TEMP TABLE ours AS
         SELECT session_id, FALSE AS others FROM sessions WHERE {among("account_id", accounts)}""")
@@ -91,7 +91,7 @@ def _give_reached(connection: Connection, accounts: list[int]) -> None:
         WHERE h.place = 1 AND h.certainty >= {SURE}""")
     connection.execute("""
         CREATE TEMP TABLE reached AS
-        SELECT o.session_id, o.others, h.from_host AS came,
+        SELECT o.session_id, o.others, CASE WHEN h.from_host_id IS NOT NULL THEN h.from_host END AS came,
             CASE WHEN h.credential = 'switch' THEN h.from_account END AS came_as, h.certainty AS came_surely,
             told_id(h.from_session_id) AS came_from_id,
             (a.session_id IS NOT NULL)::INTEGER + (b.session_id IS NOT NULL)::INTEGER

@@ -208,7 +208,8 @@ class _People:
 
     def leavers(self, count: int) -> list[Account]:
         """People who have left: their accounts are disabled."""
-        return [self._account(self._name(), "person") for _ in range(count)]
+        names = [self._name() for _ in range(count)]
+        return [self._account(name, "person", person=name) for name in dict.fromkeys(names)]
 
     def _name(self) -> str:
         name = f"{self.rng.choice(_FIRST)}.{self.rng.choice(_LAST)}"

@@ -255,6 +255,7 @@ class _People:
             cached=rng.random() < 0.3,
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
+            leaks=rng.choice((0.02, 0.1, 0.3)),
         )
         self.people[name] = person
         self.company.truth.owners.setdefault(host.name, name)

@@ -50,7 +50,7 @@ class Person:
     `files_at` is the server of the shares, `app_at` that of the application, which runs as `app_as`. `admin`: a second
     account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
     `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
-    controller. `ntlm` and `late`: the share of visits that use NTLM, and that end late.
+    controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end.
     """
 
     account: Account
@@ -75,6 +75,7 @@ class Person:
     cached: bool = False
     ntlm: float = 0.015
     late: float = 0
+    leaks: float = 0.02
 
 
 @dataclass(eq=False)

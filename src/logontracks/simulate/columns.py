@@ -215,7 +215,7 @@ def counts(logs: Sequence[Log], source: str) -> pa.Table:
             key = (
                 event.computer,
                 kind.channel,
-                kind.provider.lower(),
+                kind.provider,
                 kind.event_id,
                 filetime_us(event.filetime) // _DAY_US,
             )

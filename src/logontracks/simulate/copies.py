@@ -52,10 +52,13 @@ def _renamer(truth: Truth, number: int) -> Callable[[str], str]:
             others[name.lower()] = f"{name.lower()}{tag}"
         others[domain.netbios] = f"{domain.netbios}{tag}"
         others[domain.netbios.lower()] = f"{domain.netbios.lower()}{tag}"
-        others[domain.sid] = f"{domain.sid[:-3]}{number:03}"
-    others |= {f"10.{octet}.": f"{10 + more}.{number + 30}." for more, octet in enumerate((20, 30))}
+    for account in truth.accounts():
+        issuer = account.sid.rpartition("-")[0]
+        others[issuer] = f"{issuer[:-3]}{number:03}"
+    networks = {f"10.{octet}.": f"{10 + more}.{number + 30}." for more, octet in enumerate((20, 30))}
     known = "|".join(map(re.escape, sorted(others, key=len, reverse=True)))
-    pattern = re.compile(rf"(?<![\w.-])(?:{known})(?![A-Za-z0-9])")
+    pattern = re.compile(rf"(?<![\w.-])(?:(?:{known})(?![A-Za-z0-9])|{'|'.join(map(re.escape, networks))})")
+    others |= networks
 
     def rename(text: str) -> str:
         return pattern.sub(lambda found: others[found[0]], text)

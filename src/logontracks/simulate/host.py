@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
@@ -26,17 +26,17 @@ ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 Role = Literal["controller", "server", "workstation"]
 
 
-def date_of(ticks: int) -> datetime:
-    """UTC time of FILETIME ticks, cut to whole microseconds."""
-    return datetime.fromtimestamp((ticks - _EPOCH) / SECOND, tz=UTC)
-
-
 _EPOCH = filetime(datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def filetime_us(ticks: int) -> int:
     """Microseconds since 1970, cut."""
     return (ticks - _EPOCH) // 10
+
+
+def date_of(ticks: int) -> datetime:
+    """UTC time of FILETIME ticks, cut to whole microseconds."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=filetime_us(ticks))
 
 
 def new_guid(rng: Random) -> str:

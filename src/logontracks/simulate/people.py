@@ -258,7 +258,7 @@ class Life:
         chosen = self.rng.sample(person.files.names, self.rng.randint(1, len(person.files.names)))
         files = replace(person.files, names=chosen, access=self.rng.choice((records.READ, WRITE)))
         shares = [Files(IPC, ["srvsvc"], records.OPEN_PIPE), files] if self.rng.random() < 0.3 else [files]
-        stay = None if self.rng.random() < 0.02 else self.rng.randint(8 * SECOND, 60 * SECOND)
+        stay = None if self.rng.random() < person.leaks else self.rng.randint(8 * SECOND, 60 * SECOND)
         fresh = self.rng.random() < 0.35
         if stay and person.late and self.rng.random() < person.late:
             stay += self.rng.randint(5 * MINUTE, 25 * MINUTE)

@@ -208,7 +208,8 @@ class _People:
 
     def leavers(self, count: int) -> list[Account]:
         """People who have left: their accounts are disabled."""
-        return [self._account(self._name(), "person") for _ in range(count)]
+        names = [self._name() for _ in range(count)]
+        return [self._account(name, "person", person=name) for name in dict.fromkeys(names)]
 
     def _name(self) -> str:
         name = f"{self.rng.choice(_FIRST)}.{self.rng.choice(_LAST)}"
@@ -254,6 +255,7 @@ class _People:
             cached=rng.random() < 0.3,
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
+            leaks=rng.choice((0.02, 0.1, 0.3)),
         )
         self.people[name] = person
         self.company.truth.owners.setdefault(host.name, name)

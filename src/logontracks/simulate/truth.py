@@ -142,6 +142,10 @@ class Truth:
         self.hosts.append(host)
         self.identity(host.account, "computer")
 
+    def accounts(self) -> list[Account]:
+        """All there are and were, under each of their names."""
+        return [account for _, account, *_ in self._identities]
+
     def renamed(self, account: Account, moment: int) -> None:
         """The account of this SID has this name from now on."""
         person, _, kind, _, _ = next(row for row in self._identities if row[1].sid == account.sid)

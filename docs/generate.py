@@ -25,7 +25,7 @@ SOURCES = {
     "sha256": "SHA-256 of the file; the other tables call it `source_sha256`",
     "name": "Its name when it was read: the folder that was given and the path in it, or the file that was given",
     "size_bytes": "Its size",
-    "form": "evtx, nxlog",
+    "form": "`evtx`, or another that `logontracks formats` names",
     "records": "Records that were read from it, kept or not",
     "activity": "Whether what sessions did was kept as well; false after `--no-activity`",
     "source_tz": "The `--source-tz` it was read with; NULL for none",

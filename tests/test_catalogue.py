@@ -29,6 +29,7 @@ KEYS = {
     "audit_policy": ("name",),
     "boot_types": ("code",),
     "classic_strings": ("provider", "event_id", "field"),
+    "dialects": ("dialect", "part", "choice"),
     "encryption_types": ("code",),
     "events": ("channel", "provider", "event_id"),
     "failure_reasons": ("reason",),

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from logontracks import staging
 from logontracks.normalize import Normalizer
-from logontracks.sources import Range, evtx, json_records, xml_records
+from logontracks.sources import Range, evt, evtx, json_records, xml_records
 from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_tables
 from logontracks.sources.evtx_mend import CHUNK_SIZE
 from logontracks.sources.evtx_text import Common, NotCleanError, Piece
@@ -155,8 +155,9 @@ class Worker:
 
 def _read_text(part: Range) -> Lines:
     path, end = Path(part.path), part.first + part.count
-    if part.form == xml_records.FORM:
-        return xml_records.read(path, part.source, part.first, end, activity=part.activity)
+    if part.form in {evt.FORM, xml_records.FORM}:
+        read = evt.read if part.form == evt.FORM else xml_records.read
+        return read(path, part.source, part.first, end, activity=part.activity)
     zone = ZoneInfo(part.source_tz) if part.source_tz else None
     return json_records.read(path, part.source, part.first, end, form=part.form, activity=part.activity, source_tz=zone)
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from logontracks.sources import dialects, evtx, evtx_mend, evtx_problems, json_lines, json_records, xml_records
+from logontracks.sources import dialects, evt, evtx, evtx_mend, evtx_problems, json_lines, json_records, xml_records
 from logontracks.sources.envelope import Problem
 
 PIECE_BYTES = 16 << 20  # of one source that one worker reads in one go
@@ -130,6 +130,8 @@ def _open(number: int, path: Path, name: str, size: int) -> Source | str:
         return "it is empty"
     if start.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")):
         return "it is an archive: unpack it and give the folder"
+    if evt.recognizes(start):
+        return Source(number, path, name, evt.FORM, size, whole=True)
     if xml_records.recognizes(start):
         return Source(number, path, name, xml_records.FORM, size)
     dialect = json_records.recognizes(start)

@@ -87,12 +87,7 @@ def _add(records: Records, dialect: Dialect, lines: pa.Table, source_tz: ZoneInf
         xml_records.add(records, whole(told["position"]).to_pylist(), whole(told["xml"]).to_pylist())
         return
     events = _events(told, dialect, records.problems)
-    found = times.times(events, source_tz)
-    for name in found.column_names:
-        at = events.column_names.index(name) if name in events.column_names else -1
-        events = events.remove_column(at) if at >= 0 else events
-        events = events.append_column(name, found[name])
-    events = events.drop_columns(["time_utc", "received", "arrival", "xml"])
+    events = times.replaced(events, times.times(events, source_tz)).drop_columns("xml")
     forms = {form for form, _ in dialect.fields}
     if forms == {"nxlog"}:
         with_data = partial(_nxlog, records=records)

@@ -150,6 +150,22 @@ def times(told: pa.Table, source_tz: ZoneInfo | None) -> pa.Table:
     return query(_WAYS, pa.table(columns))
 
 
+def in_utc(told: pa.Table) -> pa.Table:
+    """The same records, with what `times` tells in place of their `time`, where that is in UTC or says its zone."""
+    nothing = pa.nulls(len(told), pa.string())
+    for name in ("time_utc", "received", "arrival"):
+        told = told.append_column(name, nothing)
+    return replaced(told, times(told, None))
+
+
+def replaced(told: pa.Table, found: pa.Table) -> pa.Table:
+    """The records with what was found of their times in place of the texts."""
+    rest = told.drop_columns(["time", "time_utc", "received", "arrival"])
+    for name in found.column_names:
+        rest = rest.append_column(name, found[name])
+    return rest
+
+
 def _event_time(told: pa.Table) -> pa.ChunkedArray:
     """The time, or the one in UTC where that is given and the other tells no zone."""
     event, utc = told["time"], told["time_utc"]

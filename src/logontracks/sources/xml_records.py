@@ -196,14 +196,7 @@ def _add(records: Records, events: Sequence[_Event]) -> None:
             for name, column in zip(names, columns, strict=True)
         }
     )
-    nothing = pa.nulls(len(told), pa.string())
-    found = times.times(
-        told.append_column("time_utc", nothing).append_column("received", nothing).append_column("arrival", nothing),
-        None,
-    )
-    told = told.drop_columns("time")
-    for name in found.column_names:
-        told = told.append_column(name, found[name])
+    told = times.in_utc(told)
     records.add(told, partial(_with_data, data=data))
 
 

@@ -111,7 +111,8 @@ def _record(position: int, raw: bytes) -> Record | None:
         time,
         event_id & 0xFFFF,  # the bits above say how bad it is
         kind,
-        *names,
+        names[0],
+        names[1],
         _sid(raw[sid_at : sid_at + sid_size]),
         strings,
         raw[data_at : data_at + data_size],

@@ -27,6 +27,7 @@ COMMANDS = (
     "problems",
     "sql",
     "code",
+    "formats",
     "build",
 )
 """In the order of work, and of --help. Each is the function `command` of the module of its name."""

@@ -292,7 +292,7 @@ FORMS: dict[str, tuple[str, Callable[[Told], dict[str, Any]], set[str]]] = {
     "hec, xml": ("xml-in-json", lambda told: {"event": xml(told), "sourcetype": "XmlWinEventLog"}, set()),
     "sentinel securityevent": ("sentinel-securityevent", securityevent, {"version", "record_id", "activity", "sid"}),
     "sentinel windowsevent": ("sentinel-windowsevent", windowsevent, set()),
-    "velociraptor": ("velociraptor", velociraptor, {"us"}),
+    "velociraptor": ("velociraptor", velociraptor, {"double"}),
     "evtx_dump": ("evtx-dump", evtx_dump, set()),
     "chainsaw": ("evtx-dump", chainsaw, set()),
     "xml to json": ("evtx-dump", of_xml, set()),
@@ -300,7 +300,8 @@ FORMS: dict[str, tuple[str, Callable[[Told], dict[str, Any]], set[str]]] = {
     "wazuh": ("wazuh", wazuh, {"activity", "sid"}),
     "powershell": ("powershell", powershell, {"ms"}),
 }
-"""Of each: the name of its form, what writes it, and what it lacks beside EVTX: a finer time (s, ms, us) or a part."""
+"""Of each: the name of its form, what writes it, and what it lacks beside EVTX: a finer time (s, ms, us; double: a last
+microsecond that is exact) or a part."""
 
 
 def lines(records: Sequence[dict[str, Any]]) -> str:

@@ -27,6 +27,8 @@ def command(name: str | None, view: View) -> None:
     from logontracks.cli.output import render  # noqa: PLC0415 - fast start
 
     forms = {row["form"]: row for row in catalogue.table("input_forms")}
+    rows: list[tuple[str | None, ...]]
+    columns: tuple[str, ...]
     if name is None:
         rows = [(each, row["reads"], row["lacks"].replace(";", ", ") or None) for each, row in forms.items()]
         columns = ("form", "reads", "lacks")

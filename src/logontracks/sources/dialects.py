@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, cast, get_args
 
@@ -35,7 +35,8 @@ class Dialect:
     fields: tuple[tuple[Fields, tuple[str, ...]], ...]
     signs: tuple[tuple[str, ...], ...]
     whole: tuple[tuple[str, ...], ...] = ()  # places of the record as XML, which then tells all of it
-    within: tuple[str, ...] = field(default=())
+    moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # fields that the sender may have put elsewhere
+    within: tuple[str, ...] = ()
 
     def under(self, wrapper: tuple[str, ...]) -> Dialect:
         """The same where the whole record lies under these keys."""
@@ -45,6 +46,7 @@ class Dialect:
             tuple((form, (*wrapper, *path)) for form, path in self.fields),
             tuple((*wrapper, *path) for path in self.signs),
             tuple((*wrapper, *path) for path in self.whole),
+            tuple((name, (*wrapper, *path)) for name, path in self.moved),
             wrapper,
         )
 
@@ -58,7 +60,7 @@ def dialects() -> tuple[Dialect, ...]:
     """data/dialects.csv, those that ask for more signs first. Raises ValueError on a part or form that is none."""
     rows: dict[str, dict[str, list[tuple[str, tuple[str, ...]]]]] = {}
     for row in catalogue.table("dialects"):
-        if row["part"] not in {*PARTS, *TIMES, "fields", "sign", "xml"}:
+        if row["part"] not in {*PARTS, *TIMES, "fields", "sign", "xml"} and not row["part"].startswith("field "):
             raise ValueError(f"dialects.csv: {row['part']!r} is no part of a record")
         if (row["part"] == "fields") != (row["form"] in get_args(Fields)):
             raise ValueError(f"dialects.csv: {row['form']!r} is no form of {row['part']}")
@@ -71,6 +73,7 @@ def dialects() -> tuple[Dialect, ...]:
             tuple((cast("Fields", form), path) for form, path in parts.get("fields", ())),
             tuple(path for _, path in parts.get("sign", ())),
             tuple(path for _, path in parts.get("xml", ())),
+            tuple((part[6:], path) for part, paths in parts.items() if part[:6] == "field " for _, path in paths),
         )
         for name, parts in rows.items()
     ]

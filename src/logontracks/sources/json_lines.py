@@ -145,8 +145,7 @@ class _Ends:
         """Offset of the first object that begins at `at` or behind it, on a line of its own."""
         if at == 0:
             return 0
-        at = max(at - self.unit, 0)
-        at -= at % self.unit
+        at = at + at % self.unit - self.unit
         file.seek(at)
         data = b""
         while more := file.read(1 << 20):
@@ -236,6 +235,7 @@ def _run_on(file: BinaryIO, how: Layout, start: int, problems: Problems) -> Iter
     if start:
         problems.lose(start, "objects that stand one behind the other cannot be read from their midst")
         return
+    file.seek(0)
     decoder = getincrementaldecoder(how.encoding)("replace")
     text, offset, ended = "", 0, False
     while not ended:

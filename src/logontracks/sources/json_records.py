@@ -146,7 +146,26 @@ def _with_data(kept: pa.Table, records: Records, dialect: Dialect) -> pa.Table:
             form = dialect.fields[place - 1][0]
             data[at] = _own(records, records.heads[number], form, text, position)
     data = [None if text == "{}" else text for text in data]
+    if dialect.moved:
+        data = _with_moved(found, data, records, dialect)
     return found.drop_columns(["line", "place", "own"]).append_column("data", pa.array(data, pa.string()))
+
+
+def _with_moved(found: pa.Table, data: list[str | None], records: Records, dialect: Dialect) -> list[str | None]:
+    """The fields of records, and those that the sender has put elsewhere."""
+    places = ", ".join(f"'{dialects.json_path(path)}'" for _, path in dialect.moved)
+    moved = json_lines.query_parts(
+        f"SELECT head, json_extract_string(line, [{places}]) AS moved FROM lines", found, records.problems
+    )
+    names = [name for name, _ in dialect.moved]
+    completed = list(data)
+    for at, (number, values) in enumerate(zip(moved["head"].to_pylist(), moved["moved"].to_pylist(), strict=True)):
+        text = data[at]
+        if text is not None and any(value is not None for value in values):
+            kind = Kind(records.heads[number].provider.lower(), records.heads[number].event_id)
+            told = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+            completed[at] = json_lines.dumps(own_fields.completed(kind, dialects.loads(text), told))
+    return completed
 
 
 def _own(records: Records, which: Head, form: dialects.Fields, text: str, position: int) -> str | None:

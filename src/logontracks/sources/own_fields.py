@@ -159,6 +159,17 @@ def _names(kind: Kind) -> dict[str, str]:
     return {field.name.lower(): field.name for layout in _layouts(kind).values() for field in layout}
 
 
+def completed(kind: Kind, fields: dict[str, Any], moved: dict[str, Any]) -> dict[str, Any]:
+    """The fields with those that the Security module of winlogbeat has moved to names that all its sources share.
+
+    Where a record is of a new process, `process` is that one and not the one that asked.
+    """
+    names = set(_names(kind).values())
+    if "NewProcessId" in names:
+        names -= {"ProcessId", "ProcessName"}
+    return {name: value for name, value in moved.items() if name in names} | fields
+
+
 def camel(kind: Kind, value: Any) -> dict[str, Any]:
     """Wazuh's targetUserName is TargetUserName. It joins fields without names into one text, which says no more."""
     if not isinstance(value, dict):

@@ -101,7 +101,7 @@ def ingest(
         named = [f"{each.name}: {each.problem.what}" for each in rejected if each.asked][:3]
         raise SourceError(
             "nothing to read" + (": " + "; ".join(named) if named else f" in {', '.join(map(str, paths))}"),
-            "give EVTX files, NXLog JSON lines, or a folder that holds some",
+            "give logs in a form that `logontracks formats` lists, or a folder that holds some",
         )
     with writing(case) as writer:
         watcher.phase("comparing with the case")

@@ -32,6 +32,7 @@ COMMANDS = (
     "problems",
     "sql",
     "code",
+    "formats",
     "build",
     "simulate",
     "score",

@@ -108,10 +108,10 @@ SELECT
         WHEN e.service_name_key LIKE 'krbtgt/%' THEN CASE WHEN e.mark = 'service_ticket' THEN 'referral' ELSE 'tickets' END
         WHEN e.service_name IS NOT NULL THEN 'account' END AS service_kind,
     COALESCE(e.server_name, e.target_server) AS server,
-    CASE WHEN e.mark = 'preauth_failure' OR e.event_id = 4775 THEN FALSE
+    CASE WHEN e.mark = 'preauth_failure' OR e.event_id IN (679, 4775) THEN FALSE
         WHEN e.mark = 'ntlm_audit' AND e.status IS NULL THEN NULL
         ELSE e.code = 0 END AS success,
-    CASE WHEN e.event_id = 4775 THEN 'No account was found for it'
+    CASE WHEN e.event_id IN (679, 4775) THEN 'No account was found for it'
         WHEN e.mark = 'ntlm_audit' AND e.status IS NULL THEN NULL
         WHEN e.code = 0 AND e.mark <> 'preauth_failure' THEN 'success'
         WHEN e.ntlm = 1 THEN COALESCE(t.meaning, CONCAT('code ', told_code(e.code)))

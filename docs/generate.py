@@ -55,7 +55,7 @@ DATA = {
     "boot_types": "`boot_type`: how Windows started (Kernel-Boot 27)",
     "classic_strings": "Meaning of fields without a name: `#1` is the first string of the record",
     "columns": "Which field of which event becomes which column, or why it stays in `data`",
-    "dialects": "Where each dialect of JSON has the parts of a record; a later choice counts where the one before is absent",
+    "dialects": "Where each dialect of JSON has the parts of a record; the first choice that is there counts",
     "encryption_types": "Kerberos encryption types of tickets and keys",
     "events": "Kinds of events, what each is good for, and whether its records are kept",
     "failure_reasons": "The codes by which hosts, Kerberos and NTLM tell one and the same reason of a failure",

@@ -176,6 +176,17 @@ def test_lines_without_record_ids(contents: list[list[Line]], rng: random.Random
         assert Case(root / "apart").read(lambda connection: connection.sql(unnamed).fetchall()) == [(0,)]
 
 
+def test_a_line_of_the_case_is_no_richer_than_its_copy(tmp_path: Path) -> None:
+    """It has its uid already; of equal ones the hash of the file decides, whichever came first."""
+    line = Line(0x10000, 8, "WS1")
+    paths = texts(tmp_path, [[line], [line, line]])
+    whole = ingest(paths, tmp_path / "whole")
+    for number, order in enumerate((paths, paths[::-1])):
+        for path in order:
+            last = ingest([path], tmp_path / f"case{number}")
+        assert last == whole
+
+
 def test_copies_of_every_kind(tmp_path: Path) -> None:
     """The same records again as a part, forwarded in another order under the short name, and in other cases."""
     events = [logoff(i, MONDAY + i * DAY // 150) for i in range(1, 200)]
@@ -361,6 +372,16 @@ def test_a_clock_that_runs_wild_makes_no_file_a_record(tmp_path: Path, monkeypat
         ingest(paths[:1], tmp_path / f"apart{most}")
         monkeypatch.setattr(merge, "MOST_DAYS", 2_000)
         assert ingest(paths[1:], tmp_path / f"apart{most}") == whole
+
+
+def test_files_of_small_days_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where an ingest writes them again."""
+    paths = [log(tmp_path / f"{n}.evtx", [logoff(i, MONDAY + i * DAY + n) for i in range(1, 61)]) for n in range(2)]
+    ingest(paths[:1], tmp_path / "case")
+    lengths = lengths_read(monkeypatch)
+    last = ingest(paths[1:], tmp_path / "case")
+    assert lengths == [120]
+    assert last == ingest(paths, tmp_path / "whole")
 
 
 def test_activity_later_equals_activity_at_once(tmp_path: Path) -> None:

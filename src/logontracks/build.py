@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -79,12 +80,15 @@ def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Wat
         with plain_errors(writer.folder):
             _work_out(writer, memory=memory, watcher=watcher)
     except CaseError as error:
-        room = sum((writer.folder / file.path).stat().st_size for file in writer.manifest.events) / 1e6
-        raise CaseError(
-            f"the events are in the case, but its tables could not be worked out: {error}",
-            f"{error.hint}; it takes about as much room as the events have, {room:,.0f} MB; then run"
-            f" `logontracks build --case {writer.folder}`",
-        ) from error
+        build_it = f"logontracks build --case {writer.folder}"
+        if isinstance(error.__cause__, duckdb.OutOfMemoryException):
+            hint = f"give them more: `{build_it} --memory SIZE`"
+        else:
+            room = sum((writer.folder / file.path).stat().st_size for file in writer.manifest.events) / 1e6
+            hint = (
+                f"{error.hint}; it takes about as much room as the events have, {room:,.0f} MB; then run `{build_it}`"
+            )
+        raise CaseError(f"the events are in the case, but its tables could not be worked out: {error}", hint) from error
 
 
 def _work_out(writer: Writer, *, memory: str | None, watcher: progress.Watcher) -> None:

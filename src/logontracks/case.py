@@ -323,6 +323,8 @@ def plain_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None and _tells_of_a_file(error):  # in an Arrow stream
+            raise _unreadable(folder, str(error)) from error
         raise _case_error(folder, error.errno, error.strerror or str(error)) from error
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = str(error)
@@ -330,7 +332,7 @@ def plain_errors(folder: Path) -> Iterator[None]:
         if number is None and isinstance(error, duckdb.OutOfMemoryException):
             raise CaseError(
                 f"there is too little memory: {text.splitlines()[0]}",
-                "end other programs, or give more with `logontracks build --memory`",
+                "end other programs, and try again",
             ) from error
         raise _case_error(folder, number, text.splitlines()[0]) from error
     except duckdb.Error as error:

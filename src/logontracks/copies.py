@@ -18,7 +18,7 @@ from logontracks.normalize import PRIME
 
 PART_ROWS = 500_000  # are decided at once
 
-_RICHNESS = " + ".join(f"({column.name} IS NOT NULL)::INTEGER" for column in schema.COLUMNS if column.name != "data")
+_RICHNESS = " + ".join(f"({name} IS NOT NULL)::INTEGER" for name in schema.NAMES if name not in {"data", "uid"})
 _SAID = ", ".join(
     f"COALESCE(CAST({name} AS VARCHAR), chr(1))"
     for name in ["short", *schema.NAMES]

@@ -296,27 +296,42 @@ def _stage_again(
 ) -> list[Path]:
     """Stage the rows of event files of the case like new ones; the cells of each."""
     numbers = {sha256: number for number, sha256 in sources.items()}
-    listed = {file.path: file for file in writer.manifest.events}
     free = count(-1, -1)  # those of sources that are read now are not negative
     cells: list[Path] = []
-    for path in sorted(paths):
-        query = f"""
+    for group in _together([file for file in writer.manifest.events if file.path in paths]):
+        reader = connection.sql(f"""
             SELECT *, {_SHORT.format("computer_key")} AS short, CAST(time AS DATE) AS day
-            FROM ({select(schema.COLUMNS, writer.folder, [listed[path]])}) WHERE {_kept(without)}"""
-        for batch in connection.sql(query).to_arrow_reader(ROW_GROUP):
-            rows = pa.Table.from_batches([batch])
-            for name in ("short", *_DICTIONARIES):
-                rows = rows.set_column(rows.column_names.index(name), name, rows[name].dictionary_encode())
-            sha256 = rows["source_sha256"].combine_chunks()
+            FROM ({select(schema.COLUMNS, writer.folder, group)}) WHERE {_kept(without)}""").to_arrow_reader(2048)
+        for rows in staging.heaped(map(_encoded, reader), SLICE_ROWS):
+            sha256 = rows["source_sha256"].chunk(0)
             for new in set(sha256.dictionary.to_pylist()) - numbers.keys():
                 numbers[new] = next(free)
-            places = [numbers[each] for each in sha256.dictionary.to_pylist()]
-            rows = rows.append_column("source", pa.array(places, pa.int32()).take(sha256.indices))
+            places = pa.array([numbers[each] for each in sha256.dictionary.to_pylist()], pa.int32())
             name = f"again.{len(cells)}"
-            staging.write(writer.staging, name, rows.drop_columns("source_sha256"))
+            numbered = rows.drop_columns("source_sha256").append_column("source", places.take(sha256.indices))
+            staging.write(writer.staging, name, numbered)
             cells.append(writer.staging / f"cells-{name}.parquet")
     sources.update({number: sha256 for sha256, number in numbers.items()})
     return cells
+
+
+def _together(listed: list[File]) -> Iterator[list[File]]:
+    """Files in groups that one query reads: it costs more than the few rows of a small one."""
+    group: list[File] = []
+    for file in sorted(listed, key=lambda file: (file.day or "", file.path)):
+        if group and sum(each.rows for each in group) + file.rows > SLICE_ROWS:
+            yield group
+            group = []
+        group.append(file)
+    if group:
+        yield group
+
+
+def _encoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """With text as staged rows have it."""
+    for name in ("short", *_DICTIONARIES):
+        batch = batch.set_column(batch.schema.get_field_index(name), name, batch[name].dictionary_encode())
+    return batch
 
 
 def _to_replace(connection: Connection, writer: Writer, without: set[str]) -> set[str]:

@@ -68,8 +68,12 @@ def read(
 
     They come in tables of a load of `most` and at most a batch more.
     """
-    found: list[pa.RecordBatch] = []
-    load = 0
+    yield from heaped(_read(batches, days, low, high, but=but), most)
+
+
+def _read(
+    batches: Iterable[Batch], days: AbstractSet[date], low: Cut, high: Cut, *, but: bool
+) -> Iterator[pa.RecordBatch]:
     by_file: dict[Path, list[int]] = {}
     for path, number in batches:
         by_file.setdefault(path, []).append(number)
@@ -81,13 +85,21 @@ def read(
                 (first, begin), (last, end) = (_place(batch, at) for at in (0, len(batch) - 1))
                 if but or first != last or first not in days or not low <= begin <= end <= high:
                     batch = batch.filter(_inside(batch, days, low, high, but=but))
-                if not len(batch):
-                    continue
-                found.append(batch)
-                load += pc.sum(_load(batch)).as_py()
-                if load >= most:
-                    yield _together(found)
-                    found, load = [], 0
+                yield batch
+
+
+def heaped(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """The rows of the batches in tables of a load of `most` and at most a batch more."""
+    found: list[pa.RecordBatch] = []
+    load = 0
+    for batch in batches:
+        if not len(batch):
+            continue
+        found.append(batch)
+        load += pc.sum(_load(batch)).as_py()
+        if load >= most:
+            yield _together(found)
+            found, load = [], 0
     if found:
         yield _together(found)
 

@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# a Python that has plaso or other readers of EVTX, for `make bench`
+PEERS ?= $(BIN)/python
 
-.PHONY: demo test lint types fix docs examples golden bench bench-models fuzz clean
+.PHONY: demo test lint types fix docs examples golden bench bench-models score score-check fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,13 +53,19 @@ golden: $(READY)  ## rewrite tests/golden and tests/golden_sessions from the rea
 
 bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/make_data.py
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py --peers $(PEERS)
 
 bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
 	$(BIN)/python benchmarks/make_data.py
 	rm -rf benchmarks/data/case
 	$(BIN)/logontracks ingest benchmarks/data/kept --case benchmarks/data/case --no-build
 	$(BIN)/python benchmarks/bench_models.py benchmarks/data/case
+
+score: $(READY)  ## how often the tables are right, over simulated companies; writes the table of docs/score.md
+	$(BIN)/python benchmarks/score.py
+
+score-check: $(READY)  ## the same, and fail where a figure is below the one that docs/score.md has
+	$(BIN)/python benchmarks/score.py --check
 
 fuzz: $(READY)  ## ten thousand damaged files
 	$(BIN)/python tests/fuzz/fuzz_evtx.py --count 10000

@@ -1,9 +1,14 @@
-"""How fast logontracks reads event logs, beside the `evtx` wheel that does nothing but turn them into JSON.
+"""How fast logontracks reads event logs, beside the `evtx` wheel that does nothing but turn them into JSON; how long it
+works on the tables and on a question; and how fast other readers are that pip can install.
 
-Both get the same ranges of the same files in as many processes, in turn, and the middle one of several runs counts.
-The ratio is what to look at: absolute times depend on the machine. Files are in the page cache. Memory is measured in
-a run of its own: the sum of PSS (memory shared between processes counts once) over the process and all that it
-started, every 50 ms; RSS where the system has no PSS.
+Wheel and product get the same ranges of the same files in as many processes, in turn, and the middle one of several
+runs counts. The ratio is what to look at: absolute times depend on the machine. Files are in the page cache. Memory is
+measured in a run of its own: the sum of PSS (memory shared between processes counts once) over the process and all that
+it started, every 50 ms; RSS where the system has no PSS.
+
+Other readers (peers.py) read one file alone, each in one process, beside the wheel and the product with one job. They
+are taken from the Python of --peers, so that a venv of its own can hold them: `pip install plaso python-evtx
+libevtx-python`. Those that are not there are named, and nothing is measured.
 """
 
 from __future__ import annotations
@@ -24,11 +29,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import evtx
 import make_data
 
-from logontracks import pipeline, progress
+from logontracks import pipeline, progress, queries
+from logontracks.build import build
+from logontracks.case import Case
 from logontracks.sources import Range, Source, find
 from logontracks.sources.evtx import _Range as ChunkRange
 
@@ -90,12 +98,40 @@ def ingest(folder: Path, jobs: int) -> Run:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         clock = _Clock()
         begun = time.monotonic()
-        done = pipeline.ingest([folder], Path(scratch) / "case", jobs=jobs, watcher=clock)
+        done = pipeline.ingest([folder], Path(scratch) / "case", jobs=jobs, tables=False, watcher=clock)
         end = time.monotonic()
     return Run(end - begun, done.records, done.kept, end - clock.merging_since)
 
 
-def apart(what: str, folder: Path, jobs: int, *, measure_memory: bool = False) -> tuple[Run, int]:
+def tables(case: Path, _: int) -> Run:
+    """The tables of a case, worked out."""
+    begun = time.monotonic()
+    build(case)
+    return Run(time.monotonic() - begun, sum(file.rows for file in Case(case).manifest.events))
+
+
+def track(case: Path, _: int) -> Run:
+    """The track of the account that has most sessions, all rows of it."""
+    connection = Case(case).connect()
+    ((account,),) = connection.execute("""
+        SELECT account FROM sessions WHERE kind = 'person' GROUP BY account ORDER BY COUNT(*) DESC, 1 LIMIT 1
+        """).fetchall()  # fmt: skip
+    connection.close()
+    begun = time.monotonic()
+    with queries.track(Case(case), account, tz=ZoneInfo("UTC")).story as story:
+        rows = sum(batch.num_rows for batch in story.rows)
+    return Run(time.monotonic() - begun, rows)
+
+
+def sessions(case: Path, _: int) -> Run:
+    """All sessions of a case."""
+    begun = time.monotonic()
+    with queries.sessions(Case(case), queries.SessionFilter()) as found:
+        rows = sum(batch.num_rows for batch in found.rows)
+    return Run(time.monotonic() - begun, rows)
+
+
+def apart(what: str, folder: Path, jobs: int = 1, *, measure_memory: bool = False) -> tuple[Run, int]:
     """A run in a process of its own, and the peak of its memory in bytes (0 when not measured)."""
     command = [sys.executable, __file__, "--run", what, str(jobs), str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -175,6 +211,37 @@ def measure(folder: Path, rounds: int) -> None:
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
+def measure_answers(folder: Path) -> None:
+    """Rows of the second table: the tables of a case of one data set, and questions to them."""
+    print("\n| what | records or rows | s | peak MB |\n|---|" + "--:|" * 3, flush=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        case = Path(scratch) / "case"
+        pipeline.ingest([folder], case, jobs=CORES, tables=False)
+        for what, told in (("tables", "all tables"), ("track", "track"), ("sessions", "sessions, all")):
+            run, peak = apart(what, case, measure_memory=True)
+            print(f"| {told} of {folder.name} | {run.records:,} | {run.seconds:.1f} | {peak / 1e6:,.0f} |", flush=True)
+
+
+READERS = ("libevtx-python", "python-evtx", "plaso")
+
+
+def measure_peers(folder: Path, python: str, seconds: float) -> None:
+    """Rows of the third table: one file in one process, by all that can read it."""
+    (path,) = folder.rglob("*.evtx")
+    print("\n| one file, one process | records/s |\n|---|--:|", flush=True)
+    ours = {what: apart(what, folder)[0] for what in ("wheel", "ingest")}
+    for what, run in ours.items():
+        print(f"| {what} | {run.records / run.seconds:,.0f} |", flush=True)
+    for reader in READERS:
+        command = [python, str(HERE / "peers.py"), reader, str(path), str(seconds)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        if told is None:
+            print(f"| {reader} | not installed, or too slow to wait for |", flush=True)
+            continue
+        records = told[0] if told[0] >= 0 else ours["wheel"].records  # plaso reads all, and does not count
+        print(f"| {reader} | {records / told[1]:,.0f} |", flush=True)
+
+
 def _machine() -> str:
     """One line on what was measured on."""
     model, memory = platform.processor(), ""
@@ -193,12 +260,13 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=make_data.RECORDS, default=list(make_data.RECORDS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, once; kept in a folder beside")
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="a Python that has other readers")
     parser.add_argument("--run", nargs=3, metavar=("WHAT", "JOBS", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
         what, jobs, folder = args.run
-        done = (wheel if what == "wheel" else ingest)(Path(folder), int(jobs))
-        print(json.dumps(done))
+        runs = {"wheel": wheel, "ingest": ingest, "tables": tables, "track": track, "sessions": sessions}
+        print(json.dumps(runs[what](Path(folder), int(jobs))))
         return
     sizes: dict[str, Any] = QUICK if args.quick else make_data.RECORDS
     data = args.data / "quick" if args.quick else args.data
@@ -210,6 +278,9 @@ def main() -> None:
     print(" | read s | merge s | peak MB |\n|---|" + "--:|" * 12, flush=True)
     for name in args.sets:
         measure(data / name, 1 if args.quick else args.rounds)
+    measure_answers(data / args.sets[0])
+    make_data.make(data / "peers", {"big": 20_000 if args.quick else 100_000})
+    measure_peers(data / "peers" / "big", args.peers, 5 if args.quick else 30)
 
 
 if __name__ == "__main__":

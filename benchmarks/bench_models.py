@@ -20,27 +20,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from logontracks.build import build
-from logontracks.case import Case, File, writing
+from logontracks.case import Case, writing
 from logontracks.engines.duckdb import literal
+from logontracks.manifest import File
 
 
 def multiplied(case: Path, to: Path, times: int) -> int:
     """Write a case with the events and extents of another so many times. Gives the number of its events."""
     connection = Case(case).connect()
     with writing(to) as writer:
-        files: dict[str, list[File]] = {"events": [], "extents": []}
+        files: dict[str, list[File]] = {"events": [], "extents": [], "event_counts": []}
         for copy in range(times):
             renamed = {
                 "events": f"""SELECT * REPLACE ((hash(uid, {copy}) >> 3)::BIGINT AS uid,
                     '{copy}-' || computer AS computer, '{copy}-' || computer_key AS computer_key) FROM events""",
                 "extents": f"SELECT * REPLACE ('{copy}-' || computer AS computer) FROM extents",
+                "event_counts": f"SELECT * REPLACE ('{copy}-' || computer AS computer) FROM event_counts",
             }
             for table, query in renamed.items():
                 staged = writer.staging / f"{table}-{copy}.parquet"
                 connection.execute(f"COPY ({query}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)")
                 ((rows,),) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()
                 files[table].append(File(writer.add(staged, table), rows))
-        writer.commit(replace(writer.manifest, events=tuple(files["events"]), extents=tuple(files["extents"])))
+        writer.commit(replace(writer.manifest, **{name: tuple(made) for name, made in files.items()}))
     return sum(file.rows for file in files["events"])
 
 

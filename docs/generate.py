@@ -25,7 +25,7 @@ SOURCES = {
     "sha256": "SHA-256 of the file; the other tables call it `source_sha256`",
     "name": "Its name when it was read: the folder that was given and the path in it, or the file that was given",
     "size_bytes": "Its size",
-    "form": "evtx, nxlog",
+    "form": "`evtx`, or another that `logontracks formats` names",
     "records": "Records that were read from it, kept or not",
     "activity": "Whether what sessions did was kept as well; false after `--no-activity`",
     "source_tz": "The `--source-tz` it was read with; NULL for none",
@@ -55,14 +55,17 @@ DATA = {
     "boot_types": "`boot_type`: how Windows started (Kernel-Boot 27)",
     "classic_strings": "Meaning of fields without a name: `#1` is the first string of the record",
     "columns": "Which field of which event becomes which column, or why it stays in `data`",
+    "dialects": "Where each dialect of JSON has the parts of a record; the first choice that is there counts",
     "encryption_types": "Kerberos encryption types of tickets and keys",
     "events": "Kinds of events, what each is good for, and whether its records are kept",
     "failure_reasons": "The codes by which hosts, Kerberos and NTLM tell one and the same reason of a failure",
     "fields": "Names, order and types of the fields of each kind and version",
+    "form_lacks": "What forms lack and what that costs: see `logontracks formats`",
     "impersonation_levels": "`impersonation_level`: how far a server may act as the client",
+    "input_forms": "The forms that are read and what each lacks: see `logontracks formats`",
     "kerberos_codes": "`status` of 4768 to 4773: Kerberos error codes",
-    "legacy_ids": "Event ids up to Windows 2003 and what they are today; no form that has them is read yet",
-    "legacy_strings": "Order of the strings of those events; no form that has them is read yet",
+    "legacy_ids": "Event ids up to Windows 2003 and what they are today",
+    "legacy_strings": "Order of the strings of those events, by how many there are",
     "logon_processes": "`logon_process`: which part of Windows took the credentials",
     "logon_types": "`logon_type`: how an account logged on",
     "marks": "What a record means to the tables that are worked out: see [rules.md](rules.md#marks)",
@@ -260,11 +263,12 @@ def rules() -> str:
         "## Builds",
         "",
         "What the number of a build, which EventLog 6009 tells at a start, says of a host. Where workstations and",
-        "servers share a build, it does not tell the role. File `windows_builds.csv`.",
+        "servers share a build, it does not tell the role; then fast startup, records that only servers of a kind",
+        "write, and the like do (`role_by` in [hosts](worked-out.md#hosts)). File `windows_builds.csv`.",
         "",
     ]
-    builds = ((row["build"], row["name"], row["kind"]) for row in catalogue.table("windows_builds"))
-    parts += _grid(("Build", "Windows", "Role"), builds)
+    builds = ((row["build"], row["workstation"], row["server"]) for row in catalogue.table("windows_builds"))
+    parts += _grid(("Build", "Workstation", "Server"), builds)
     return "\n".join(parts)
 
 
@@ -350,15 +354,16 @@ def coverage() -> str:
         *_top("coverage"),
         "What makes logs tell less than they seem to. `logontracks coverage` lists what it finds; its columns are",
         "those of [blind_spots](worked-out.md#blind_spots), its texts in `data/blind_spots.csv`. What is missing is",
-        "said only where it must have happened: that a server nobody sits at has no locks says nothing.",
-        "[auditing](auditing.md) has the settings behind it.",
+        "said only where it must have happened: that a server nobody sits at has no locks says nothing. How much of",
+        "it is enough is in [rules](rules.md#windows-and-thresholds); the settings behind it are in",
+        "[auditing](auditing.md).",
         "",
     ]
     rows = (
-        (f"`{row['kind']}`", row["subcategory"], _plain(row["what"]), _plain(row["unsafe"]))
+        (f"`{row['kind']}`", row["subcategory"], row["unit"], _plain(row["what"]), _plain(row["unsafe"]))
         for row in catalogue.table("blind_spots")
     )
-    parts += _grid(("Kind", "Audit subcategory", "What it is", "Unsafe to conclude"), rows)
+    parts += _grid(("Kind", "Audit subcategory", "Counts", "What it is", "Unsafe to conclude"), rows)
     return "\n".join(parts)
 
 

@@ -18,10 +18,11 @@ SECONDS = 60  # a command that takes longer hangs
 
 
 class Company(NamedTuple):
-    """Both folders are for reading: other tests use them too."""
+    """All folders are for reading: other tests use them too."""
 
     logs: Path
     case: Path
+    truth: Path
 
 
 class Done(NamedTuple):
@@ -77,10 +78,10 @@ def company(factory: pytest.TempPathFactory) -> Company:
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    made = Company(root / "company" / "logs", root / "company" / "case")
+    made = Company(root / "company" / "logs", root / "company" / "case", root / "company" / "truth")
     with filelock.FileLock(root / "company.lock"):
         if not (made.case / "case.json").exists():
-            build(made.logs)
+            build(made.logs, truth=made.truth)
             done = run("ingest", made.logs, "--case", made.case, "--jobs", 2)
             assert done.code == 0, done.said
     return made

@@ -35,7 +35,10 @@ from logontracks.sources.envelope import Extents, Head, Kind, Row, Run, Tail, he
 
 FOLDER = Path(__file__).parent / "scenarios"
 MONDAY = datetime(2026, 10, 5)  # noqa: DTZ001 - UTC, as all times in a case
-TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures")
+TABLES = (
+    "sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures",
+    "log_spans", "coverage", "blind_spots", "addresses", "links", "hops", "tracks",
+)  # fmt: skip
 AUDIT_SUCCESS = 0x8020000000000000
 SECURITY = "Microsoft-Windows-Security-Auditing"
 
@@ -117,8 +120,21 @@ class Own:
     def sid(self, sid: str) -> str:
         return re.sub(r"^S-1-5-21-", f"S-1-5-21-{900000 + self.number}", sid)
 
+    def value(self, column: str, text: str) -> str:
+        """Names of machines and addresses in fields: no other scenario has those either. ~ is its number already."""
+        if "~" in text:
+            return text
+        if column in {"workstation", "target_server"} and text.lower() != "localhost" and not text[:1].isdigit():
+            return self.host(text)
+        if column == "service_name" and text.endswith("$"):
+            return f"{self.host(text[:-1])}$"
+        if column == "source_address":
+            return re.sub(r"10\.0\.0\.(?=\d)", f"10.{self.number // 250 + 1}.{self.number % 250}.", text)
+        return text
+
     def plain(self, text: str) -> str:
         """A value of a table as the scenario writes it."""
+        text = re.sub(rf"\b10\.{self.number // 250 + 1}\.{self.number % 250}\.(?=\d)", "10.0.0.", text)
         return _MARK.sub("", re.sub(r"S-1-5-21-9\d{5}", "S-1-5-21-", text))
 
 
@@ -135,6 +151,8 @@ def account(own: Own, user: str, sid: str | None) -> tuple[str, str, str | None]
             of_domain = int(hashlib.sha256(key.partition(".")[0].encode()).hexdigest()[:6], 16)
             of_name = int(hashlib.sha256(name.lower().encode()).hexdigest()[:4], 16)
             sid = f"S-1-5-21-1-{of_domain}-7-{1000 + of_name}"
+    if name.endswith("$") and "~" not in name:
+        name = f"{own.host(name[:-1])}$"
     return own.domain(domain), name, own.sid(sid)
 
 
@@ -176,8 +194,9 @@ def kind_of(text: str) -> tuple[str, int]:
         of_id = {e for e in of_id if wanted in (e[0].lower(), catalogue.events()[e[0].lower(), e[1]].channel.lower())}
     if len(of_id) > 1:
         of_id = {each for each in of_id if each in marked} or of_id
-    if not prefix and any(each[0] == SECURITY for each in of_id):
-        of_id = {(SECURITY, int(number))}
+    for known in () if prefix else (SECURITY, "Microsoft-Windows-Eventlog"):
+        if len(of_id) > 1 and (known, int(number)) in of_id:
+            of_id = {(known, int(number))}
     if len(of_id) != 1:
         named = ", ".join(sorted(provider for provider, _ in of_id)) or "none"
         raise WrittenWrongError(f"{text!r}: providers with such an event: {named}; write one before a colon")
@@ -218,9 +237,28 @@ def records(scenario: Scenario, day: datetime) -> Iterator[Record]:
         if not line.strip() or line.strip().startswith("#"):
             continue
         try:
-            yield _record(scenario, own, day, line, ids, known)
+            for each in _repeated(line.strip().replace("~", f"~{scenario.number}~"), day):
+                yield _record(scenario, own, day, each, ids, known)
         except (WrittenWrongError, ValueError, KeyError) as error:
             raise WrittenWrongError(f"{scenario.name}: {line.strip()!r}: {error}") from error
+
+
+def _repeated(line: str, day: datetime) -> Iterator[str]:
+    """A line, or with `repeat=50/60` 50 of it, 60 seconds apart; logon ids rise by 16 but for reserved ones."""
+    found = re.search(r" repeat=(\d+)/(\d+)", line)
+    if not found:
+        yield line
+        return
+    rest = line.replace(found[0], "")
+    time, _, rest = rest.partition(" ")
+    first = moment(time, day)
+    for number in range(int(found[1])):
+        at = clock(first + timedelta(seconds=number * int(found[2])), day)
+        words = (
+            f"logon_id={int(word[9:], 16) + 16 * number:#x}" if re.match(r"logon_id=0x\w{4}", word) else word
+            for word in rest.split(" ")
+        )
+        yield " ".join((at, *words))
 
 
 def _record(  # noqa: PLR0917 - all of them are the line's surroundings
@@ -334,7 +372,7 @@ def _fill(found: Record, own: Own, day: datetime, values: dict[str, str]) -> Non
             raise WrittenWrongError(
                 f"this event fills no column {key}; it has {', '.join(sorted({r.column for r in rules}))}"
             )
-        text = value
+        text = own.value(key, value)
         if key == "target_name" and "@" in value:
             text = f"{value.rpartition('@')[0]}@{own.domain(value.rpartition('@')[2])}"
         if rule.form is Form.TIME:
@@ -477,8 +515,19 @@ QUERIES = {
     "authentications": "SELECT * FROM authentications",
     "failures": """SELECT f.*, COALESCE(f.target_host_id, a.host_id) AS of_host FROM failures AS f
         LEFT JOIN authentications AS a ON a.authentication_id = f.failure_id""",
+    "addresses": """SELECT a.*, n.host_id AS of_host FROM addresses AS a JOIN events AS e ON e.uid = a.first_uid
+        JOIN host_names AS n ON n.computer_key = e.computer_key""",
+    "links": """SELECT l.*, s.host_id, s.host, s.logon_id, s.start_time, e.event_id, e.time FROM links AS l
+        JOIN sessions AS s ON s.session_id = l.session_id JOIN events AS e ON e.uid = l.authentication_id""",
+    "hops": """SELECT h.*, s.logon_id, p.logon_id AS from_logon_id FROM hops AS h
+        JOIN sessions AS s ON s.session_id = h.to_session_id
+        LEFT JOIN sessions AS p ON p.session_id = h.from_session_id""",
+    "tracks": """SELECT t.*, s.host_id FROM tracks AS t JOIN sessions AS s ON s.session_id = t.end_session_id""",
+    "log_spans": "SELECT * FROM log_spans",
+    "coverage": "SELECT * FROM coverage WHERE channel = 'Security'",
+    "blind_spots": "SELECT * FROM blind_spots",
 }
-HOST_COLUMN = {"accounts": "of_host", "failures": "of_host"}
+HOST_COLUMN = {"accounts": "of_host", "failures": "of_host", "addresses": "of_host", "hops": "to_host_id"}
 
 
 class Told:
@@ -495,7 +544,13 @@ class Told:
             names = [column[0] for column in answer.description or ()]
             for row in answer.fetchall():
                 values = dict(zip(names, row, strict=True))
-                self.rows[table, of_host[values[HOST_COLUMN.get(table, "host_id")]]].append(values)
+                host = values[HOST_COLUMN.get(table, "host_id")]
+                if host is None:  # of a computer without a log
+                    marked = re.search(r"~(\d+)~", values["host"])
+                    number = int(marked[1]) if marked else -1
+                else:
+                    number = of_host[host]
+                self.rows[table, number].append(values)
         connection.close()
 
     def compare(self, scenario: Scenario, table: str) -> tuple[list[str], list[str]]:
@@ -593,7 +648,40 @@ def _failure(row: dict[str, Any], day: datetime) -> list[str]:
     return [row["account"] or "-", row["target_host"] or "-", *times, row["reason_key"] or "-"]
 
 
+def _address(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["address"], row["host"], clock(row["first_time"], day), clock(row["last_time"], day)]
+
+
+def _link(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], hex(row["logon_id"]), row["rule"], str(row["event_id"]), clock(row["time"], day)]
+
+
+def _hop(row: dict[str, Any], _: datetime) -> list[str]:
+    source = [row["from_host"] or "-", hex(row["from_logon_id"]) if row["from_logon_id"] else "-"]
+    return [*source, row["to_host"], hex(row["logon_id"]), row["rule"]]
+
+
+def _track(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["hosts"], row["accounts"], clock(row["start_time"], day), row["label"]]
+
+
+def _log_span(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], row["channel"], clock(row["first_time"], day), clock(row["last_time"], day)]
+
+
+def _coverage(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], f"+{(row['day'] - day.date()).days}", row["subcategory"] or "-", str(row["records"])]
+
+
+def _blind_spot(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["host"], row["kind"], clock(row["start_time"], day), clock(row["end_time"], day)]
+
+
 SHOWN = {
+    "addresses": _address,
+    "links": _link,
+    "hops": _hop,
+    "tracks": _track,
     "sessions": _session,
     "boots": _boot,
     "hosts": _host,
@@ -602,5 +690,8 @@ SHOWN = {
     "evidence": _evidence,
     "authentications": _authentication,
     "failures": _failure,
+    "log_spans": _log_span,
+    "coverage": _coverage,
+    "blind_spots": _blind_spot,
 }
 """The words that are always shown."""

@@ -23,6 +23,7 @@ HOSTS = {
     "aptsim_server2022": "host-aptsimulator-server2022",
     "velociraptor_dc": "incident-velociraptor-rdp-dc",
     "edge_security": "evtx-parser-edge-cases/security.evtx",
+    "jpcert_appendix1": "incident-jpcert-japanese-csv/Appendix1_Security.evtx",
 }
 """Hosts whose boots and sessions were read out of raw records by hand, and their logs."""
 GROUPS = ("evtx-attack-samples", "evtx-attackrange-win10", "evtx-deepbluecli", "evtx-mitre-offsec.lan", "evtx-yamato")

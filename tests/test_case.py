@@ -1,22 +1,31 @@
 """A case as a folder: what it refuses and says why, what readers see meanwhile, disks that are full or closed."""
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from making import DAY, MONDAY, in_this_process, ingest, log, logoff, state, strangers
 
-from logontracks import merge, pipeline, pool
+from logontracks import merge, models, pipeline, pool
 from logontracks.build import is_current
-from logontracks.case import FORMAT, MANIFEST, Case, Writer, writing
+from logontracks.case import Case, Writer, writing
+from logontracks.cli import main
+from logontracks.cli.options import run
 from logontracks.errors import CaseError
+from logontracks.manifest import FORMAT, MANIFEST
+from logontracks.models import host_names
 
 HOUR = DAY // 24
 
@@ -106,6 +115,20 @@ def with_path(path: object) -> Callable[[bytes], bytes]:
     return changed
 
 
+def with_first(table: str, **values: object) -> Callable[[bytes], bytes]:
+    def changed(text: bytes) -> bytes:
+        manifest = json.loads(text)
+        manifest[table][0] |= values
+        return json.dumps(manifest).encode()
+
+    return changed
+
+
+def with_events_twice(text: bytes) -> bytes:
+    manifest = json.loads(text)
+    return json.dumps(manifest | {"events": manifest["events"] * 2}).encode()
+
+
 @pytest.mark.parametrize(
     ("damage", "match"),
     [
@@ -124,6 +147,11 @@ def with_path(path: object) -> Callable[[bytes], bytes]:
         (with_path("events/../../0123456789abcdef01234567.parquet"), "is damaged"),
         (with_path("/events/0123456789abcdef01234567.parquet"), "is damaged"),
         (with_path(7), "is damaged"),
+        (with_first("events", day="someday"), "is damaged"),
+        (with_first("events", day=None), "is damaged"),
+        (with_first("events", rows="many"), "is damaged"),
+        (with_first("sources", size_bytes="large"), "is damaged"),
+        (with_events_twice, "is damaged"),
         (with_path("events/day=2026-10-05/0123456789abcdef01234567.parquet"), "missing or damaged"),
     ],
 )
@@ -172,6 +200,197 @@ def test_event_file_deleted_or_damaged(case: Path, second: Path, damage: Callabl
     assert told.value.hint
     refused([second], case, "missing or damaged")
     assert contents(case) == before
+
+
+# Tables that were worked out, and what becomes of them
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, first: Path) -> Path:
+    case = tmp_path_factory.mktemp("made") / "case"
+    ingest([first], case, tables=True)
+    return case
+
+
+@pytest.fixture
+def built(tmp_path: Path, made: Path) -> Path:
+    """A case with tables."""
+    return shutil.copytree(made, tmp_path / "built")
+
+
+def command(*arguments: object) -> tuple[int, str]:
+    """Exit code of a command, and what it says on stderr."""
+    told = io.StringIO()
+    with redirect_stderr(told), redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")):
+        code = run(main, [str(each) for each in arguments])
+    return code, told.getvalue()
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def another(path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), path)
+
+
+def without_a_column(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns("host"), path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        truncated,
+        another,
+        without_a_column,
+        lambda path: path.write_bytes(b"PAR1 no tables PAR1"),
+    ],
+)
+def test_table_deleted_or_damaged(built: Path, second: Path, both: str, damage: Callable[[Path], object]) -> None:
+    """All events are whole: what needs no tables works, what does says what to do, and build and ingest make them."""
+    (path,) = built.glob("tables/*/sessions.parquet")
+    damage(path)
+    assert not is_current(Case(built))
+    assert command("info", "--case", built) == (0, "")
+    assert command("events", "--case", built)[0] == 0
+    assert command("sql", "SELECT COUNT(*) FROM events", "--case", built)[0] == 0
+    code, told = command("sessions", "--case", built)
+    assert code == 5
+    assert "sessions.parquet" in told
+    assert f"`logontracks build --case {built}`" in told
+    code, told = command("sql", "SELECT COUNT(host) FROM sessions", "--case", built)
+    assert code == 2
+    assert "logontracks build" in told
+    copied = shutil.copytree(built, built.with_name("copied"))
+    assert ingest([second], copied) == both
+    assert strangers(copied) == []
+    assert command("build", "--case", built) == (0, "The tables have been worked out.\n")
+    assert is_current(Case(built))
+    assert command("sessions", "--case", built)[0] == 0
+    assert strangers(built) == []
+
+
+def test_all_tables_deleted(built: Path, first: Path) -> None:
+    shutil.rmtree(built / "tables")
+    assert command("info", "--case", built) == (0, "")
+    code, told = command("accounts", "--case", built)
+    assert (code, "logontracks build" in told) == (5, True)
+    ingest([first], built, tables=True)  # it is known, and the tables are made again
+    assert is_current(Case(built))
+
+
+def test_damage_within_a_table_is_told_by_who_reads_it(built: Path) -> None:
+    """Not seen from outside: its head and foot are whole."""
+    (path,) = built.glob("tables/*/sessions.parquet")
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 3000 + content[3004:])
+    code, told = command("sessions", "--case", built)
+    assert code == 5
+    assert "sessions.parquet" in told
+    assert "logontracks build --again" in told
+    assert command("build", "--case", built) == (0, "The tables are up to date.\n")
+    assert command("build", "--again", "--case", built) == (0, "The tables have been worked out.\n")
+    assert command("sessions", "--case", built)[0] == 0
+
+
+def edited(case: Path, change: Callable[[list[dict[str, object]]], object]) -> None:
+    manifest = json.loads((case / MANIFEST).read_text())
+    change(manifest["tables"]["files"])
+    (case / MANIFEST).write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.append(files[0]),
+        lambda files: files.append({"path": files[0]["path"].rpartition("/")[0] + "/events.parquet", "rows": 1}),
+        lambda files: files.append({"path": files[0]["path"].rpartition("/")[0] + "/sources.parquet", "rows": 1}),
+        lambda files: files[0].update(rows="many"),
+        lambda files: files[0].pop("rows"),
+    ],
+)
+def test_tables_listed_wrongly(built: Path, second: Path, change: Callable[[list[dict[str, object]]], object]) -> None:
+    edited(built, change)
+    for arguments in (["info"], ["sessions"], ["build"], ["ingest", second]):
+        code, told = command(*arguments, "--case", built)
+        assert code == 5
+        assert "damaged where it lists the tables" in told
+        assert f"logontracks build --case {built}" in told
+    manifest = json.loads((built / MANIFEST).read_text()) | {"tables": None}  # what the hint says
+    (built / MANIFEST).write_text(json.dumps(manifest))
+    assert command("build", "--case", built)[0] == 0
+    assert command("sessions", "--case", built)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.clear(),
+        lambda files: [files.remove(each) for each in files[:] if "sessions" in each["path"]],
+        lambda files: files.append(files.pop() | {"path": files[0]["path"].rpartition("/")[0] + "/nonsense.parquet"}),
+        lambda files: files[0].update(rows=1_000),
+    ],
+)
+def test_tables_cut_out_of_the_list(built: Path, change: Callable[[list[dict[str, object]]], object]) -> None:
+    edited(built, change)
+    assert command("info", "--case", built) == (0, "")
+    assert not is_current(Case(built))
+    assert command("build", "--case", built) == (0, "The tables have been worked out.\n")
+    assert command("sessions", "--case", built)[0] == 0
+    assert strangers(built) == []
+
+
+@pytest.mark.parametrize("size", ["abc", "", "0", "-1GB", "1KB", "0MB", "4", "1e3GB", "99999999999999TB"])
+def test_memory_to_build_with(built: Path, size: str) -> None:
+    code, told = command("build", "--case", built, "--memory", size)
+    assert code == 2
+    assert "memory" in told
+    assert "Hint: " in told
+
+
+def test_too_little_memory_to_build_with(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(name: str, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        connection.sql("SELECT list(range) FROM range(1000000000)").fetchall()
+
+    monkeypatch.setattr(models, "make", greedy)
+    code, told = command("build", "--again", "--case", built, "--memory", "64MB")
+    assert code == 5
+    assert "too little memory" in told
+    assert "--memory" in told.partition("Hint: ")[2]
+
+
+# Ctrl-C
+
+
+def spin() -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        sum(range(1000))
+
+
+def interrupt_soon() -> threading.Timer:
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    return timer
+
+
+def test_ctrl_c_ends_a_python_model(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Case(built).digest()
+    monkeypatch.setattr(host_names, "work", lambda _: spin())
+    begun = time.monotonic()
+    interrupt_soon()
+    code, told = command("build", "--again", "--case", built)
+    assert time.monotonic() - begun < 10
+    assert code == 130
+    assert told.endswith("Interrupted.\n")
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    assert Case(built).digest() == before
+    assert strangers(built) == []
+    assert command("sessions", "--case", built)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -389,10 +608,10 @@ def test_no_room_to_spill(disk: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """Comparing copies needs more memory than there is, and then more disk than there is."""
     logs = [log(tmp_path / f"{n}.evtx", [logoff(i, MONDAY + i) for i in range(1 + n, 30_000)]) for n in range(2)]
     case = disk / "case"
-    monkeypatch.setattr(merge, "MEMORY", "24MB")
+    monkeypatch.setattr(merge, "MEMORY", "16MB")
     refused(logs, case, "no space left|cannot be written")
     assert state(case) == "none"
-    monkeypatch.setattr(merge, "MEMORY", "640MB")
+    monkeypatch.setattr(merge, "MEMORY", "400MB")
     subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
     assert ingest(logs, case).startswith("29999.")
 

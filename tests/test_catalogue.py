@@ -29,11 +29,14 @@ KEYS = {
     "audit_policy": ("name",),
     "boot_types": ("code",),
     "classic_strings": ("provider", "event_id", "field"),
+    "dialects": ("dialect", "part", "choice"),
     "encryption_types": ("code",),
     "events": ("channel", "provider", "event_id"),
     "failure_reasons": ("reason",),
     "fields": ("provider", "event_id", "version", "position"),
+    "form_lacks": ("lack",),
     "impersonation_levels": ("id",),
+    "input_forms": ("form",),
     "kerberos_codes": ("code",),
     "legacy_ids": ("legacy_id",),
     "legacy_strings": ("legacy_id", "os", "string_count", "position"),
@@ -120,9 +123,15 @@ def test_no_stray_escapes_and_no_empty_meaning(name):
 
 def test_marks_are_of_events_that_are_kept():
     for row in catalogue.table("marks"):
-        event = catalogue.events()[row["provider"].lower(), int(row["event_id"])]
-        assert event.provider == row["provider"]
+        event = catalogue.events()[catalogue.modern(row["provider"], int(row["event_id"]))]
+        assert row["provider"] in {event.provider, "Security"}
         assert event.keep is not Keep.NO, row
+
+
+def test_what_changed_its_number_has_the_mark_of_its_modern_event():
+    marks = {(row["provider"], row["event_id"]): row["mark"] for row in catalogue.table("marks")}
+    for row in catalogue.table("legacy_ids"):
+        assert marks.get(("Security", row["legacy_id"])) == marks.get((row["provider"], row["event_id"])), row
 
 
 def test_parameters_are_numbers_with_a_reason():
@@ -135,8 +144,11 @@ def test_parameters_are_numbers_with_a_reason():
 
 def test_builds_of_windows_have_a_name():
     for row in catalogue.table("windows_builds"):
-        assert row["name"].startswith("Windows ")
-        assert row["kind"] in {"workstation", "server", ""}
+        names = [name for name in (row["workstation"], row["server"]) if name]
+        assert names
+        assert all(name.startswith("Windows ") for name in names)
+        assert not row["workstation"].startswith("Windows Server")
+        assert not row["server"] or row["server"].startswith("Windows Server")
 
 
 # Events and their fields

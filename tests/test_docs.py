@@ -103,7 +103,7 @@ def test_every_parameter_mark_and_build_is_documented():
         (told,) = re.findall(rf"^\| `{row['mark']}` \| (.+) \|$", pages["Marks"], re.MULTILINE)
         assert re.search(rf"\b{row['event_id']} [^;]+ \(`{row['provider']}`\)", told)
     for row in catalogue.table("windows_builds"):
-        assert f"\n| {row['build']} | {row['name']} | {row['kind']} |" in pages["Builds"]
+        assert f"\n| {row['build']} | {row['workstation']} | {row['server']} |" in pages["Builds"]
 
 
 def test_every_end_reason_and_way_of_opening_is_explained(company):
@@ -206,6 +206,7 @@ def test_every_command_and_option_is_documented():
                 "info",
                 "build",
                 "hosts",
+                "simulate",
             }
         )
     for name, option in _options():
@@ -283,7 +284,8 @@ def test_commands_work_and_show_what_pages_say(company, page, tmp_path):
     environment = EXAMPLES["environment"]()
     folder = tmp_path / "here"
     _link(company, folder)
-    _link(company / "demo" / "case", folder / "case")  # some examples have the case where it is by default
+    for name in ("case", "truth"):  # some examples have the case where it is by default
+        _link(company / "demo" / name, folder / name)
     for block in EXAMPLES["blocks"](page.read_text(encoding="utf-8")):
         if block.reason is None:
             for line, shown in block.examples:

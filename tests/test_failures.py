@@ -7,7 +7,7 @@ import pytest
 from making_scenarios import MONDAY, Scenario, make_case
 from making_tables import rows
 
-from logontracks import catalogue, models
+from logontracks import catalogue, models, queries
 from logontracks.case import Case
 from logontracks.models.attempts import Failure, attempts, reasons_of
 
@@ -19,6 +19,15 @@ CODES = [
     *((event, code) for event in ("4625", "4776") for code in (*STATUS, UNKNOWN[event])),
     *((event, code) for event in ("4768", "4769", "4771") for code in (*KERBEROS, UNKNOWN[event])),
 ]
+NO_NUMBER = {"-", "0xffffffff"}
+ENCRYPTIONS = [row for row in catalogue.table("encryption_types") if row["code"].lower() not in NO_NUMBER]
+OPTIONS = [row for row in catalogue.table("ticket_options") if row["name"] not in {"unused", "reserved"}]
+PRE_AUTH = [row for row in catalogue.table("preauth_types") if row["code"] not in NO_NUMBER]
+TICKETS = {
+    **{f"e{row['code']}": f"ticket_encryption_type={row['code']} pre_auth_type=2" for row in ENCRYPTIONS},
+    **{f"o{row['mask']}": f"ticket_options={row['mask']} pre_auth_type=2" for row in OPTIONS},
+    **{f"p{row['code']}": f"ticket_encryption_type=0x12 pre_auth_type={row['code']}" for row in PRE_AUTH},
+}
 LAYERS = {
     "host": "{time} fs1 4625 user=LARCH\\{name} workstation=WS7 source_address=10.0.0.7 status={host} sub_status={sub}",
     "kerberos": "{time} dc1 {event} user=LARCH\\{name} source_address=10.0.0.7 status={kdc}",
@@ -92,6 +101,38 @@ def test_each_code_in_words(by_code, event, code):
         assert bool(failure["noise"]) == noise
     else:
         assert {key} == reasons_of("kerberos", code) or key == f"kerberos_{code:#x}"
+
+
+@pytest.fixture(scope="module")
+def by_ticket(tmp_path_factory):
+    """What authentications say of tickets with each encryption, option and pre-authentication, by name."""
+    lines = []
+    for number, (name, fields) in enumerate(TICKETS.items()):
+        at = clock(number)
+        lines.append(
+            f"{at} dc1 4768 user=LARCH\\{name} source_address=10.0.0.7 service_name=krbtgt status=0x0 {fields}"
+        )
+    case = tables_of(tmp_path_factory, "tickets", lines)
+    return {row["name"]: row for row in rows(case, "SELECT * FROM authentications")}
+
+
+@pytest.mark.parametrize("row", ENCRYPTIONS, ids=[row["symbol"] for row in ENCRYPTIONS])
+def test_each_encryption_by_name(by_ticket, row):
+    told = by_ticket[f"e{row['code']}"]
+    assert told["ticket_encryption"] == row["symbol"]
+    assert told["weak"] == (f"{row['symbol']} ticket" if row["weak"] == "yes" else None)
+
+
+@pytest.mark.parametrize("row", OPTIONS, ids=[row["name"] for row in OPTIONS])
+def test_each_ticket_option_by_name(by_ticket, row):
+    assert by_ticket[f"o{row['mask']}"]["options"] == row["name"]
+
+
+@pytest.mark.parametrize("row", PRE_AUTH, ids=[row["code"] for row in PRE_AUTH])
+def test_each_pre_authentication_by_name(by_ticket, row):
+    told = by_ticket[f"p{row['code']}"]
+    assert told["pre_auth"] == (row["symbol"] or "none")
+    assert told["weak"] == ("no pre-authentication" if row["code"] == "0" else None)
 
 
 def test_a_right_that_is_missing_is_no_noise(by_code):
@@ -245,6 +286,62 @@ def test_every_record_of_a_failure_is_evidence(many):
 def test_no_record_is_of_two_attempts(many):
     roles = "('host', 'kerberos', 'ntlm', 'ntlm_audit')"
     assert rows(many, f"SELECT uid FROM evidence WHERE role IN {roles} GROUP BY uid HAVING COUNT(*) > 1") == []
+
+
+# Where they came from
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Attempts counted by one thing, of one account or all; they were on the hosts fs1 and ws9."""
+    alone = "~1~"  # that a scenario gives its hosts
+    wrong = "4625 status=0xc000006d sub_status=0xc000006a"
+    lines = [
+        f"{clock(0)} fs1 {wrong} user=LARCH\\desk logon_type=2 workstation=FS1{alone} source_address=127.0.0.1",
+        f"{clock(10)} ws9 {wrong} user=LARCH\\desk logon_type=7 workstation=WS9{alone} source_address=127.0.0.1",
+        f"{clock(20)} ws9 {wrong} user=LARCH\\local logon_type=3 workstation=WS9{alone} source_address=-",
+        f"{clock(30)} ws9 {wrong} user=LARCH\\far logon_type=10 workstation=WS9{alone} source_address=-",
+        f"{clock(40)} fs1 {wrong} user=LARCH\\far logon_type=10 workstation=FS1{alone} source_address=10.0.0.7",
+        f"{clock(50)} fs1 {wrong} user=LARCH\\near logon_type=3 workstation=ws7 source_address=-",
+        f"{clock(60)} dc1 4771 user=LARCH\\ruled source_address=::1 status=0x18",
+    ]
+    case = tables_of(tmp_path_factory, "sources", lines)
+
+    def named(row: dict[str, object]) -> dict[str, object]:
+        return {key: value.replace(alone, "") if isinstance(value, str) else value for key, value in row.items()}
+
+    def of(user: str | None = None, *, by: queries.By = "source") -> list[dict[str, object]]:
+        with queries.failures(case, queries.FailureFilter(users=(user,) if user else ()), by=by) as answer:
+            return [named(row) for row in answer.rows.read_all().to_pylist()]
+
+    return of
+
+
+def test_the_keyboards_of_two_hosts_are_two_sources(sources):
+    assert [row["source"] for row in sources("desk")] == ["fs1 itself", "ws9 itself"]
+    (told,) = sources("desk", by="user")
+    assert (told["account"], told["attempts"], told["sources"], told["hosts"]) == ("LARCH\\desk", 2, 2, 2)
+
+
+def test_a_program_on_the_host_is_a_source(sources):
+    assert [row["source"] for row in sources("local")] == ["ws9 itself"]
+
+
+def test_the_name_of_the_host_says_nothing_of_a_client_over_remote_desktop(sources):
+    """A client may hide its address; the name in the record is then that of the host it came to."""
+    assert [row["source"] for row in sources("far")] == ["(not told)", "10.0.0.7 FS1"]
+    (told,) = sources("far", by="user")
+    assert told["sources"] == 1  # what is not told is none
+
+
+def test_a_controller_that_asked_itself_is_a_source(sources):
+    assert [row["source"] for row in sources("ruled")] == ["dc1 itself"]
+
+
+def test_counts_by_one_thing_agree_with_those_by_another(sources):
+    for by in ("source", "user", "host", "reason"):
+        assert sum(row["attempts"] for row in sources(by=by)) == 7
+    assert len(sources(by="user")) == 5
 
 
 # The rule itself

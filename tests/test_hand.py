@@ -1,4 +1,4 @@
-"""What the models make of five real hosts, against rows that people read out of the raw records (tests/hand).
+"""What the models make of six real hosts, against rows that people read out of the raw records (tests/hand).
 
 The `why` of a row names the records it rests on. Where a test accepts another answer, it says why.
 """
@@ -148,3 +148,13 @@ def test_totals_of_a_log_of_583_logons(shared_logs, tmp_path_factory):
     )
     assert {row["end_reason"] for row in reasons} == {"logoff", "user_logoff", "shutdown", "restart"}
     assert sum(row["many"] for row in reasons) == 78
+
+
+def test_a_workstation_answers_for_nobody(shared_logs, tmp_path_factory):
+    """Appendix1 has 4624, 4634, 4647, 4648 and 4672 alone: no password was checked there, and none was wrong. That
+    somebody used other credentials (4648 Security 3263) is a record of the one who did, and no authentication."""
+    case = real(HOSTS["jpcert_appendix1"], tmp_path_factory)
+    assert rows(case, "SELECT * FROM authentications") == []
+    assert rows(case, "SELECT * FROM failures") == []
+    (told,) = rows(case, "SELECT COUNT(*) AS records, SUM(CAST(event_id = 4648 AS INT)) AS asked FROM events")
+    assert told == {"records": 403 - 5, "asked": 20}  # 4902, 4904, 4905, 5024 and 5033 are of no use for logons

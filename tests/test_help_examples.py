@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from making_cases import Company, company, run
 
+from logontracks.case import Case
 from logontracks.cli import COMMANDS
 
 no_links = pytest.mark.skipif(os.name == "nt", reason="links to folders need rights on Windows")
@@ -42,11 +43,13 @@ def test_an_example_shows_something(firm, tmp_path, line):
             shutil.copytree(firm.logs / host, tmp_path / "evidence" / name)
     else:
         (tmp_path / "case").symlink_to(firm.case)
+        (tmp_path / "truth").symlink_to(firm.truth)
     done = run(command, *arguments, cwd=tmp_path)
     assert done.code == 0, done.said
     files = [tmp_path / value for option, value in pairwise(arguments) if option == "--output"]
     answer = b"".join(file.read_bytes() for file in files) or done.out
     assert answer.strip() or done.said.strip()
+    assert command != "ingest" or Case(tmp_path / "case").manifest.sources
     assert command in {*SILENT, "ingest", "simulate"} or len(answer.splitlines()) > 2, "no row, or no example of one"
     for said in ("No account", "No host", "Did you mean", "fits.", "Hint:", "older than"):
         assert said not in done.said, done.said

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import DAY, LOGOFF, LOGOFF_ASKED, MONDAY, SECOND, in_this_process, ingest, log, logoff, process
 
-from logontracks import merge, pipeline
+from logontracks import copies as copies_of
+from logontracks import merge, pipeline, staging
 from logontracks.case import Case
 from logontracks.errors import SourceError
 from logontracks.simulate.evtx_writer import Event, filetime
@@ -104,14 +106,19 @@ def kept(case: Path) -> int:
 
 @pytest.mark.slow
 @few
-@given(files, st.randoms(use_true_random=False), st.sampled_from([1, 3, 120_000]))
-def test_order_and_grouping_change_nothing(contents: list[list[Copy]], rng: random.Random, slice_rows: int) -> None:
+@given(files, st.randoms(use_true_random=False), st.sampled_from([1, 3, 120_000]), st.sampled_from([0, 1, 2, 2_000]))
+def test_order_and_grouping_change_nothing(
+    contents: list[list[Copy]], rng: random.Random, slice_rows: int, most_days: int
+) -> None:
     with folder() as root, pytest.MonkeyPatch.context() as patch:
         paths = [log(root / f"{n}.evtx", [copy.event() for copy in found]) for n, found in enumerate(contents)]
         whole = ingest(paths, root / "whole")
         assert kept(root / "whole") == distinct([copy for found in contents for copy in found])
         patch.setattr(merge, "SLICE_ROWS", slice_rows)
+        patch.setattr(copies_of, "PART_ROWS", slice_rows)
+        patch.setattr(staging, "BATCH_LOAD", slice_rows)
         for group in groups_of(paths, rng):
+            patch.setattr(merge, "MOST_DAYS", rng.choice([most_days, 2_000]))
             apart = ingest(group, root / "apart")
         assert apart == whole
 
@@ -282,6 +289,78 @@ def test_a_flood_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(pipeline, name, 1)  # each file is staged by itself
     assert ingest(paths, tmp_path / "parts") == whole
     assert len(list((tmp_path / "parts").glob("events/*/*.parquet"))) == 6
+
+
+def lengths_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Fills with the lengths of the tables that merging holds at once."""
+    read, lengths = staging.read, []
+
+    def noted(*args: object, **options: object) -> Iterator[pa.Table]:
+        for rows in read(*args, **options):
+            lengths.append(len(rows))
+            yield rows
+
+    monkeypatch.setattr(staging, "read", noted)
+    return lengths
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_flood_of_copies_is_compared_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Two logs that overlap have more records of a host in ten minutes than a slice should hold."""
+    paths = [
+        log(tmp_path / f"{n}.evtx", [logoff(i, MONDAY + i * step * SECOND) for i in range(n * 50, n * 50 + 200)[1:]])
+        for n in range(2)
+    ]
+    whole = ingest(paths, tmp_path / "whole")
+    monkeypatch.setattr(merge, "SLICE_ROWS", 20)
+    monkeypatch.setattr(copies_of, "PART_ROWS", 30)
+    monkeypatch.setattr(staging, "BATCH_LOAD", 10)
+    lengths = lengths_read(monkeypatch)
+    assert ingest(paths, tmp_path / "parts") == whole
+    for path in paths:
+        last = ingest([path], tmp_path / "apart")
+    assert last == whole
+    assert kept(tmp_path / "parts") == 249
+    assert 0 < max(lengths) <= 30
+
+
+def test_large_records_count_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [json.loads(Line(0x10000 + i, 8, "WS1").text()) | {"Filler": "x" * 20_000} for i in range(40)]
+    (tmp_path / "a.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    whole = ingest([tmp_path / "a.json"], tmp_path / "whole")
+    monkeypatch.setattr(merge, "SLICE_ROWS", 100)
+    monkeypatch.setattr(staging, "BATCH_LOAD", 40)
+    lengths = lengths_read(monkeypatch)
+    assert ingest([tmp_path / "a.json"], tmp_path / "parts") == whole
+    assert 0 < max(lengths) <= 7
+
+
+def test_small_days_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = lengths_read(monkeypatch)
+    case = tmp_path / "case"
+    ingest([log(tmp_path / "a.evtx", [logoff(i, MONDAY + i * DAY) for i in range(1, 61)])], case)
+    assert lengths == [60]
+    found = sorted(path.parent.name for path in case.glob("events/*/*.parquet"))
+    assert len(found) == 60
+    days = f"SELECT DISTINCT 'day=' || CAST(time AS DATE) FROM read_parquet('{case}/events/{found[7]}/*.parquet')"
+    assert Case(case).read(lambda connection: connection.sql(days).fetchall()) == [(found[7],)]
+
+
+def test_a_clock_that_runs_wild_makes_no_file_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days beyond the most share the odd day, and copies on them are found whichever folder they lie in."""
+    events = [logoff(i, MONDAY + (i * 37 % 101) * DAY + i) for i in range(1, 90)]
+    paths = [log(tmp_path / "a.evtx", events[:60]), log(tmp_path / "b.evtx", events[30:])]
+    whole = ingest(paths, tmp_path / "whole")
+    assert len(list((tmp_path / "whole").glob("events/*"))) == 89
+    for most in (0, 5, 40):
+        monkeypatch.setattr(merge, "MOST_DAYS", most)
+        case = tmp_path / f"case{most}"
+        assert ingest(paths, case) == whole
+        assert len(list(case.glob("events/*"))) == most + 1
+        assert len(list(case.glob("events/day=1601-01-01/*.parquet"))) == 1
+        ingest(paths[:1], tmp_path / f"apart{most}")
+        monkeypatch.setattr(merge, "MOST_DAYS", 2_000)
+        assert ingest(paths[1:], tmp_path / f"apart{most}") == whole
 
 
 def test_activity_later_equals_activity_at_once(tmp_path: Path) -> None:

@@ -69,20 +69,45 @@ FORBIDDEN = {
     "date_diff": r"\bdate_diff\b",
     "lists": r"\blist_|\bunnest\b|\[",
     "USING": r"\bUSING\s*\(",
+    "EXISTS": r"\bEXISTS\s*\(",
+    "LOWER": r"\bLOWER\s*\(",
+    "backslash": r"\\",
 }
-"""What one of DuckDB, Spark and ClickHouse does not know, or takes for something else."""
+"""What one of DuckDB, Spark and ClickHouse does not know, or takes for something else: only some can run a query for
+each row, each folds other letters, and some take a backslash for an escape ($backslash stands for one)."""
+
+_NO_KEY = "what it folds has no column in lower case: extents, counts, old names, servers, user principal names"
+_DISPLAY = "DOMAIN\\name in an account for people, still written as a literal"
+EXCEPTIONS = {
+    ("account_lookup", "LOWER"): _NO_KEY,
+    ("account_uses", "LOWER"): _NO_KEY,
+    ("blind_spots", "LOWER"): _NO_KEY,
+    ("coverage", "LOWER"): _NO_KEY,
+    ("explicit_uses", "LOWER"): _NO_KEY,
+    ("hosts", "LOWER"): _NO_KEY,
+    ("links", "LOWER"): _NO_KEY,
+    ("log_spans", "LOWER"): _NO_KEY,
+    ("session_ends", "LOWER"): _NO_KEY,
+    ("session_sources", "LOWER"): _NO_KEY,
+    ("silences", "LOWER"): _NO_KEY,
+    ("skews", "LOWER"): _NO_KEY,
+    ("accounts", "backslash"): _DISPLAY,
+    ("blind_spots", "backslash"): _DISPLAY,
+    ("sessions_told", "backslash"): _DISPLAY,
+}
+"""Models that are still to be rid of something, and why they have it."""
 
 
 @each_model
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_models_keep_to_the_common_core(name: str, what: str) -> None:
-    assert not re.search(FORBIDDEN[what], body_of(name), re.IGNORECASE)
+    assert (name, what) in EXCEPTIONS or not re.search(FORBIDDEN[what], body_of(name), re.IGNORECASE)
 
 
 def test_every_parameter_is_used() -> None:
     used = "".join(body_of(name) for name in SQL)
     used += "".join(
-        (models.FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in ("boots", "starts", "attempts")
+        (models.FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in ("boots", "starts", "attempts", "tracks")
     )
     for name in models.parameters():
-        assert name in used
+        assert name in used or f"{name.removesuffix('_s')}_us" in used or f"{name.removesuffix('_us')}_s" in used

@@ -347,7 +347,7 @@ def test_help_does_not_wait_for_heavy_modules():
 
 
 NO_TIMES = """soon|2026-13-01|2026-02-30|2026-10-05T25:00|05.10.2026|2026-10-05Z|20261005|\uff12026-10-05|2026-10-05T08
-2026-10-05-08:12|2026-10-05T08:12+25:00|9999-12-31"""
+2026-10-05-08:12|2026-10-05T08:12+25:00|9999-12-32"""
 WRONG = """--tz Europe/Berln|Hint: Did you mean Europe/Berlin
 --since soon|Error: 'soon' is no time
 --since 2026-10-06 --until 2026-10-05|Error: --until is not after --since
@@ -362,12 +362,15 @@ TIMES = """2026-10-05|UTC|2026-10-05 00:00:00|2026-10-06 00:00:00
 2026-10-05T08:12:44.5|Europe/Berlin|2026-10-05 06:12:44.500000|2026-10-05 06:12:44.500000
 2026-10-05T08:12:44,123456789Z|Europe/Berlin|2026-10-05 08:12:44.123456|2026-10-05 08:12:44.123456
 2026-10-05t08:12 +0530|Europe/Berlin|2026-10-05 02:42:00|2026-10-05 02:42:00
- 2026-10-25T02:30+01:00 |Europe/Berlin|2026-10-25 01:30:00|2026-10-25 01:30:00"""
+ 2026-10-25T02:30+01:00 |Europe/Berlin|2026-10-25 01:30:00|2026-10-25 01:30:00
+9999-12-31|UTC|9999-12-31 00:00:00|9999-12-31 23:59:59.999999
+9999-12-31T23:00|America/New_York|9999-12-31 23:59:59.999999|9999-12-31 23:59:59.999999
+0001-01-01|Europe/Berlin|0001-01-01 00:00:00|0001-01-01 23:06:32"""
 
 
 @pytest.mark.parametrize("line", TIMES.split("\n"))
 def test_times_are_read(line):
-    """Among them a day of 25 hours (2026-10-25), and one that begins at 01:00 (2018-11-04)."""
+    """Among them a day of 25 hours (2026-10-25), one from 01:00 (2018-11-04), and the ends of the calendar."""
     value, zone, since, until = line.split("|")
     assert str(read_time(value, ZoneInfo(zone))) == since
     assert str(read_time(value, ZoneInfo(zone), end=True)) == until

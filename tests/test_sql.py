@@ -13,7 +13,7 @@ from making_cases import Company, company, environment, here, run
 
 from logontracks import queries
 from logontracks.case import Case
-from logontracks.errors import QueryError
+from logontracks.errors import QueryError, UsageError
 
 SECRET = "the secret"
 
@@ -318,14 +318,14 @@ def test_memory_is_limited(own, text):
 
 @pytest.mark.parametrize("size", ["", "4", "GB", "4XB", "-4GB", "4GB; SELECT 1", "4GB' --", "1e3GB"])
 def test_what_is_no_size_of_memory(own, size):
-    with pytest.raises(QueryError, match="is no size of memory"):
+    with pytest.raises(UsageError, match="is no size of memory"):
         ask(own, "SELECT 1", memory=size)
 
 
 def test_sizes_of_memory(own):
     for size in ("1GB", "600MB", "0.5 GiB", "1gb"):
         assert ask(own, "SELECT 1 AS a", memory=size).num_rows == 1
-    with pytest.raises(QueryError, match="Out of Memory"):
+    with pytest.raises(UsageError, match="1KB is too little memory"):
         ask(own, "SELECT 1", memory="1KB")
 
 

@@ -10,6 +10,7 @@ from making_cases import Company, company, here, run
 from making_tables import rows
 
 from logontracks.case import Case
+from logontracks.queries.track import usual_hours
 
 NIGHT = ("--since", "2026-10-08 02:00", "--until", "2026-10-08 03:10")
 USERS = ("anna.berg", "svc-backup", "adm-david", "clara.diaz")
@@ -19,7 +20,8 @@ HEADER = {
     "open_sessions", "admin_sessions", "kerberos", "ntlm", "weak", "failed_attempts", "home_machine", "usual_hours",
     "cannot_show",
 }  # fmt: skip
-STORY = {"rank", "account", "start_time", "end_time", "what", "count", "host", "source", "detail", "result", "id"}
+STORY = {"rank", "account", "start_time", "end_time", "what", "count", "host", "source", "detail", "result", "id",
+         "depth", "came_from_id"}  # fmt: skip
 ATTACKER, WKS_101, APP01 = "203.0.113.57", "10.20.1.101", "10.20.0.41"
 
 
@@ -39,18 +41,23 @@ STEPS = {
         Step("02:11", "02:12", "network logon", "WKS-101", ATTACKER),
         Step("02:11", "03:04", "remote desktop", "WKS-101", ATTACKER),
         Step("02:19", None, "ticket for FS01", "DC01", WKS_101),
-        Step("02:19", None, "network logon", "FS01", WKS_101),
+        Step("02:19", None, "network logon", "FS01", "WKS-101"),
+        Step("02:26", "02:27", "network logon as svc-backup", "APP01", "WKS-101"),
+        Step("02:26", "03:01", "application as svc-backup", "APP01", "WKS-101"),
+        Step("02:43", "02:44", "network logon as adm-david", "DC02", "APP01"),
+        Step("02:47", "02:48", "network logon as adm-david", "DC02", "APP01"),
     ],
     "svc-backup": [
         Step("02:26", None, "Kerberos logon", "DC01", WKS_101),
         Step("02:26", None, "ticket for APP01", "DC01", WKS_101),
-        Step("02:26", "02:27", "network logon", "APP01", WKS_101),
-        Step("02:26", "03:01", "application", "APP01", "APP01"),
+        Step("02:26", "02:27", "network logon", "APP01", "WKS-101"),
+        Step("02:26", "03:01", "application", "APP01", "WKS-101"),
     ],
     "adm-david": [
         Step("02:43", None, "Kerberos logon", "DC01", APP01),
         Step("02:43", None, "ticket for DC02", "DC01", APP01),
-        Step("02:43", "02:48", "network logon", "DC02", APP01),
+        Step("02:43", "02:44", "network logon", "DC02", "APP01"),
+        Step("02:47", "02:48", "network logon", "DC02", "APP01"),
     ],
 }
 """What simulate/intrusion.py does in the night to Thursday."""
@@ -118,11 +125,30 @@ def test_the_night_as_people_see_it(firm, capsysbinary):
 
 
 def test_the_controller_s_night_shows_the_privileges(firm):
-    (visit,) = (
+    named, again = (
         row for row in told(firm.case, "adm-david", *NIGHT)["story"] if row["what"] == "network logon"
     )  # fmt: skip
-    assert visit["count"] == 2
-    assert "admin" in visit["detail"]
+    assert "admin" in named["detail"]
+    assert r"from LARCH\svc-backup" in named["detail"]  # 4648 names it
+    assert "60 % sure" in again["detail"]  # the ticket is still good: who else could use it sits at the same host
+
+
+def test_sessions_are_nested_under_those_they_came_from(firm):
+    story = told(firm.case, "anna.berg", *NIGHT)["story"]
+    depths = [(row["what"], row["depth"]) for row in story if row["rank"] in {1, 2}]
+    assert depths == [
+        ("network logon", 0),
+        ("remote desktop", 0),
+        ("network logon", 1),
+        ("network logon as svc-backup", 1),
+        ("application as svc-backup", 1),
+        ("network logon as adm-david", 2),
+        ("network logon as adm-david", 2),
+    ]
+    by_id = {row["id"]: row["what"] for row in story if row["id"]}
+    assert [by_id[row["came_from_id"]] for row in story if row["depth"]] == ["remote desktop"] * 3 + [
+        "application as svc-backup"
+    ] * 2
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -135,7 +161,7 @@ def test_the_json_form_is_complete(whole, user):
     assert header["kind"] == "person"
     for row in found["story"]:
         assert row.keys() == STORY
-        assert row["account"] == header["account"]
+        assert row["account"] == header["account"] or " as " in row["what"]
         assert row["what"]
         assert row["host"]
         assert datetime.fromisoformat(row["start_time"]).tzinfo
@@ -176,8 +202,9 @@ def test_folded_rows_count_all_there_is(firm, whole, user):
         by_rank: dict[int, int] = {}
         for row in story:
             by_rank[row["rank"]] = by_rank.get(row["rank"], 0) + (row["count"] or 1)
-        assert by_rank.get(2, 0) == header["network_logons"]
-        assert by_rank.get(1, 0) == header["sessions"] - header["network_logons"]
+        own = [row for row in story if " as " not in row["what"]]
+        assert sum(row["count"] for row in own if row["rank"] == 2) == header["network_logons"]
+        assert sum(row["rank"] == 1 for row in own) == header["sessions"] - header["network_logons"]
         assert by_rank.get(4, 0) == granted["n"]
         assert by_rank.get(0, 0) == int(failed["n"] or 0)
     assert {row["count"] for row in unfolded if row["rank"] in {2, 4}} == {1}
@@ -237,6 +264,24 @@ def test_a_name_that_nobody_has(firm, capsysbinary):
     assert done.code == 2
     assert not done.out
     assert "Did you mean anna.berg?" in done.said
+
+
+# Hours
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        ("8 8", None),
+        ("8 9 17", "08:00 to 17:59"),
+        ("7 7 8 8 12 2", "07:00 to 08:59"),
+        ("22 22 23 23 23 0 0 1 12 15", "22:00 to 01:59"),
+        ("0 3 6 9 12 15 18 21", None),
+    ],
+    ids=["too few", "all of three", "without a night", "a night shift", "at any hour"],
+)
+def test_usual_hours(hours, told):
+    assert usual_hours([int(hour) for hour in hours.split()]) == told
 
 
 # Controllers only

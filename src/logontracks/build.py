@@ -6,20 +6,29 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from logontracks import models, progress
-from logontracks.case import Case, File, Tables, Writer, plain_errors, writing
-from logontracks.engines.duckdb import give_core, interruptible
+from logontracks.case import Case, Writer, plain_errors, writing
+from logontracks.engines.duckdb import check_memory, give_core, interruptible
 from logontracks.errors import CaseError
+from logontracks.manifest import File, Tables
 
 
-def build(folder: Path, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> bool:
-    """Work out the tables of a case that are not there, or older than its events. False: there was nothing to do.
+def build(
+    folder: Path, *, memory: str | None = None, again: bool = False, watcher: progress.Watcher = progress.SILENT
+) -> bool:
+    """Work out the tables of a case that are not there, or older than its events; `again`: in any case. False: there
+    was nothing to do.
 
-    Raises CaseError when there is no case, or it cannot be written.
+    Raises CaseError when there is no case, or it cannot be written; UsageError when `memory` is no size.
     """
+    if memory is not None:
+        check_memory(memory)
     Case(folder)  # says so when there is none, before a lock is made
     with writing(folder) as writer:
-        if is_current(Case(folder)):
+        if not again and is_current(Case(folder)):
             return False
         work_out(writer, memory=memory, watcher=watcher)
     return True
@@ -27,8 +36,38 @@ def build(folder: Path, *, memory: str | None = None, watcher: progress.Watcher 
 
 def is_current(case: Case) -> bool:
     """Whether the tables of a case are there, and worked out from the events it has now by the models of today."""
+    return is_newest(case) and flaw(case) is None
+
+
+def is_newest(case: Case) -> bool:
+    """What case.json says of it, without a look at the files."""
     tables = case.manifest.tables
     return tables is not None and (tables.of, tables.models) == (case.manifest.state, models.version())
+
+
+def flaw(case: Case) -> str | None:
+    """What is wrong with the files of the tables, None where nothing is: each is there, with its columns and rows.
+
+    Tables of another version may have other names and columns. What lies between head and foot of a file is not read.
+    """
+    tables = case.manifest.tables
+    if tables is None:
+        return "they have not been worked out"
+    listed = {Path(file.path).stem: file for file in tables.files}
+    wanted = {name: models.model(name).columns for name in models.MODELS if models.model(name).published}
+    if tables.models == models.version() and listed.keys() != wanted.keys():
+        return f"case.json does not list them as they are: {', '.join(sorted(listed.keys() ^ wanted.keys()))}"
+    for name, file in listed.items():
+        try:
+            with pq.ParquetFile(case.folder / file.path) as parquet:
+                rows, columns = parquet.metadata.num_rows, parquet.schema_arrow.names
+        except (OSError, pa.ArrowException):
+            return f"{file.path} is missing or damaged"
+        if rows != file.rows or (
+            tables.models == models.version() and columns != [column.name for column in wanted[name]]
+        ):
+            return f"{file.path} is not the file that was written"
+    return None
 
 
 def work_out(writer: Writer, *, memory: str | None = None, watcher: progress.Watcher = progress.SILENT) -> None:

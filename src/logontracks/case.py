@@ -14,152 +14,42 @@ import errno
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 import filelock
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from logontracks import __version__, schema
 from logontracks.engines.duckdb import Connection, connect, files
 from logontracks.errors import CaseError
+from logontracks.manifest import (
+    FORMAT,
+    MANIFEST,
+    OWN_NAME,
+    TABLE_NAME,
+    TABLES,
+    WORKED_OUT,
+    File,
+    Manifest,
+    entries_of,
+    load,
+)
 
-FORMAT = 1
-MANIFEST = "case.json"
 NEW = "case.json.new"  # the next case.json; in a folder without one it says that the first writer was killed
 LOCK = ".lock"
 STAGING = ".staging"
 READ_ATTEMPTS = 20
-WORKED_OUT = "tables"
-TABLES: dict[str, tuple[schema.Column, ...]] = {
-    "events": schema.COLUMNS,
-    "extents": schema.EXTENTS,
-    "event_counts": schema.EVENT_COUNTS,
-    "problems": schema.PROBLEMS,
-}
-"""Tables that an ingest writes. The folder of each has its name."""
 
-_OWN_NAME = re.compile(r"[0-9a-f]{24}\.parquet")
-_TABLE_NAME = re.compile(r"[a-z_]+\.parquet")
+
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEntry:
-    """A file that was read into the case, and with which options."""
-
-    sha256: str
-    name: str
-    size_bytes: int
-    form: str
-    records: int
-    activity: bool
-    source_tz: str | None = None
-
-    def covers(self, *, activity: bool, source_tz: str | None) -> bool:
-        """Whether reading the file again with these options would add nothing."""
-        same_times = self.form == "evtx" or (self.source_tz or None) == (source_tz or self.source_tz or None)
-        return (self.activity or not activity) and same_times
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A Parquet file of the case; `day` only for events. `path` is relative to the case, with slashes."""
-
-    path: str
-    rows: int
-    day: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """The tables that were worked out from the events: `of` says from which, `models` by which state of the models."""
-
-    of: str
-    models: str
-    files: tuple[File, ...] = ()
-
-    def path(self, name: str) -> str:
-        """Where a table is, relative to the case."""
-        return f"{WORKED_OUT}/{self.of}-{self.models}/{name}.parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What belongs to the case, as case.json holds it."""
-
-    sources: tuple[SourceEntry, ...] = ()
-    events: tuple[File, ...] = ()
-    extents: tuple[File, ...] = ()
-    event_counts: tuple[File, ...] = ()
-    problems: tuple[File, ...] = ()
-    tables: Tables | None = None
-    format: int = FORMAT
-    written_by: str = field(default=__version__)
-
-    @property
-    def paths(self) -> set[str]:
-        worked_out = self.tables.files if self.tables else ()
-        return {file.path for name in TABLES for file in getattr(self, name)} | {file.path for file in worked_out}
-
-    @property
-    def state(self) -> str:
-        """Changes with the events: what tables that were worked out from them are compared with."""
-        paths = sorted(file.path for file in (*self.events, *self.extents))
-        return hashlib.sha256("\n".join(paths).encode()).hexdigest()[:12]
-
-
-def load(folder: Path) -> Manifest:
-    """The manifest of a case. Raises CaseError when there is none, or none that this version can read."""
-    try:
-        content = (folder / MANIFEST).read_bytes()
-    except FileNotFoundError:
-        raise CaseError(f"there is no case in {folder}", "make one with `logontracks ingest PATH --case DIR`") from None
-    except NotADirectoryError:
-        raise CaseError(f"{folder} is a file, not a case folder", "give the folder of a case with --case") from None
-    except OSError as error:
-        raise CaseError(f"the case in {folder} cannot be read: {error.strerror}", "check the permissions") from error
-    try:
-        raw = json.loads(content)
-        version = int(raw["format"])
-        if version > FORMAT:
-            raise CaseError(
-                f"the case in {folder} has format {version}; this version of logontracks reads up to {FORMAT}",
-                "use the newer version that wrote it, or ingest the logs into a new case",
-            )
-        entries = tuple(SourceEntry(**entry) for entry in raw["sources"])
-        tables = {name: tuple(_file(name, file) for file in raw[name]) for name in TABLES}
-        worked_out = _tables(raw.get("tables"))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-        raise CaseError(
-            f"{folder / MANIFEST} is damaged ({what})", "restore it, or ingest the logs into a new case"
-        ) from error
-    return Manifest(entries, **tables, tables=worked_out, format=version, written_by=raw.get("written_by", ""))
-
-
-def _file(table: str, raw: dict[str, Any]) -> File:
-    """A file as case.json lists it. Raises ValueError on a path out of the table's folder: files that a commit
-    replaces are removed, and who wrote case.json may be somebody else."""
-    file = File(**raw)
-    parts = PurePosixPath(file.path).parts
-    own = _OWN_NAME if table in TABLES else _TABLE_NAME
-    if parts[:1] != (table,) or ".." in parts or "\\" in file.path or not own.fullmatch(parts[-1]):
-        raise ValueError(f"{file.path!r} is no file of {table}")
-    return file
-
-
-def _tables(raw: dict[str, Any] | None) -> Tables | None:
-    if raw is None:
-        return None
-    return Tables(str(raw["of"]), str(raw["models"]), tuple(_file(WORKED_OUT, file) for file in raw["files"]))
 
 
 class Case:
@@ -199,20 +89,38 @@ class Case:
                     raise
                 current = load(self.folder)
                 if current == self.manifest:
-                    raise _unreadable(self.folder, str(error)) from error
+                    raise self._unreadable(error) from error
                 self.manifest = current
         raise CaseError(f"the case in {self.folder} is written to faster than it can be read", "try again later")
 
+    def _unreadable(self, error: Exception) -> CaseError:
+        """What to do about a file that cannot be read: one of a table is made anew."""
+        for file in self.manifest.tables.files if self.manifest.tables else ():
+            try:
+                with pq.ParquetFile(self.folder / file.path) as parquet:
+                    for _ in parquet.iter_batches():
+                        pass
+            except (OSError, pa.ArrowException):
+                return CaseError(
+                    f"{self.folder / file.path}, a table that was worked out, is missing or damaged",
+                    f"run `logontracks build --again --case {self.folder}`",
+                )
+        return _unreadable(self.folder, str(error))
+
     def _connect(self, *, worked_out: bool = True, **settings: Any) -> Connection:
         connection = connect(**settings)
+        connection.execute("SET python_enable_replacements = false")  # no variable of ours stands in for a table
         for name, columns in TABLES.items():
-            listed = getattr(self.manifest, name)
-            connection.execute(f"CREATE VIEW {name} AS {_select(columns, [self.folder / f.path for f in listed])}")
+            connection.execute(f"CREATE VIEW {name} AS {select(columns, self.folder, getattr(self.manifest, name))}")
         for file in self.manifest.tables.files if worked_out and self.manifest.tables else ():
             path = self.folder / file.path
-            connection.execute(f"CREATE VIEW {path.stem} AS SELECT * FROM read_parquet({files([path])})")
-        sources = pa.Table.from_pylist([asdict(entry) for entry in self.manifest.sources], schema=_SOURCES)
-        connection.register("source_entries", sources)
+            try:
+                connection.execute(f"CREATE VIEW {path.stem} AS SELECT * FROM read_parquet({files([path])})")
+            except duckdb.Error as error:
+                if not _tells_of_a_file(error) or load(self.folder) != self.manifest:
+                    raise
+                # a table that is gone or damaged is missed by who asks for it alone
+        connection.register("source_entries", entries_of(self.manifest.sources))
         connection.execute("""
             CREATE VIEW sources AS
             SELECT e.*, COALESCE(c.kept, 0) AS kept, COALESCE(c.kept, 0) - COALESCE(k.many, 0) AS duplicates,
@@ -238,28 +146,21 @@ class Case:
         return "-".join(f"{count}.{int(total or 0) % (1 << 64):016x}" for count, total in parts)
 
 
-_SOURCES = pa.schema(
-    [
-        ("sha256", pa.string()),
-        ("name", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("form", pa.string()),
-        ("records", pa.int64()),
-        ("activity", pa.bool_()),
-        ("source_tz", pa.string()),
-    ]
-)
+def select(columns: tuple[schema.Column, ...], folder: Path, listed: Iterable[File]) -> str:
+    """SQL for these columns of files of a case; a column that a file lacks is NULL.
 
-
-def _select(columns: tuple[schema.Column, ...], paths: list[Path]) -> str:
-    """SQL for these columns of these files; a column that a file lacks is NULL."""
+    Columns are only ever added, so a file that has as many has all. To compare them by name the engine keeps the heads
+    of all files in memory, a fifth of a megabyte each; so it does that only where a file may lack one.
+    """
+    whole = all(file.columns == len(columns) for file in listed)
+    paths = [folder / file.path for file in listed]
     empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in columns)
     names = ", ".join(column.name for column in columns)
     if not paths:
         return f"SELECT {empty} WHERE FALSE"
     return (
         f"SELECT {names} FROM (SELECT {empty} WHERE FALSE UNION ALL BY NAME "
-        f"SELECT * FROM read_parquet({files(paths)}, union_by_name = true, hive_partitioning = false))"
+        f"SELECT * FROM read_parquet({files(paths)}, union_by_name = {not whole}, hive_partitioning = false))"
     )
 
 
@@ -302,6 +203,9 @@ def _current(folder: Path) -> Manifest:
     names = {path.name for path in folder.iterdir()}
     if MANIFEST in names:
         manifest = load(folder)
+        tables = manifest.tables
+        if tables and not all((folder / file.path).is_file() for file in tables.files):
+            manifest = replace(manifest, tables=None)  # they can be worked out again
         for path in sorted(manifest.paths):
             if not (folder / path).is_file():
                 raise _unreadable(folder, path)
@@ -339,7 +243,7 @@ class Writer:
         except CaseError:
             return  # it was damaged meanwhile: who knows what belongs to it
         for name in (*TABLES, WORKED_OUT):
-            own = _OWN_NAME if name in TABLES else _TABLE_NAME
+            own = OWN_NAME if name in TABLES else TABLE_NAME
             for path in sorted((self.folder / name).rglob("*"), reverse=True):
                 if path.is_dir():
                     with suppress(OSError):
@@ -423,6 +327,11 @@ def plain_errors(folder: Path) -> Iterator[None]:
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = str(error)
         number = errno.ENOSPC if any(mark in text.lower() for mark in _FULL) else None
+        if number is None and isinstance(error, duckdb.OutOfMemoryException):
+            raise CaseError(
+                f"there is too little memory: {text.splitlines()[0]}",
+                "end other programs, or give more with `logontracks build --memory`",
+            ) from error
         raise _case_error(folder, number, text.splitlines()[0]) from error
     except duckdb.Error as error:
         if not _tells_of_a_file(error):

@@ -92,9 +92,20 @@ def events() -> Mapping[tuple[str, int], Event]:
     return MappingProxyType({(event.provider.lower(), event.event_id): event for event in rows})
 
 
+@cache
+def _modern() -> Mapping[int, tuple[str, int]]:
+    return {int(row["legacy_id"]): (row["provider"].lower(), int(row["event_id"])) for row in table("legacy_ids")}
+
+
+def modern(provider: str, event_id: int) -> tuple[str, int]:
+    """The event (provider in lower case, id) that says today what this one said up to Windows 2003, or itself."""
+    key = provider.lower(), event_id
+    return _modern().get(event_id, key) if key[0] == "security" else key
+
+
 def keep(provider: str, event_id: int) -> Keep:
     """What to do with a record of this kind; one we do not know is kept like ACTIVITY."""
-    event = events().get((provider.lower(), event_id))
+    event = events().get(modern(provider, event_id))
     return event.keep if event else Keep.ACTIVITY
 
 
@@ -132,7 +143,7 @@ def fields() -> Mapping[tuple[str, int, int], tuple[Field, ...]]:
 
 def title(provider: str, event_id: int) -> str | None:
     """Name of an event; None when it is not in the catalogue."""
-    event = events().get((provider.lower(), event_id))
+    event = events().get(modern(provider, event_id))
     return event.title if event else None
 
 
@@ -187,7 +198,9 @@ def _meanings(name: str) -> Mapping[str | int, str]:
 
 
 def _code_tables() -> frozenset[str]:
-    return frozenset(name for name in _names() if "meaning" in table(name)[0])
+    """Tables with a column "meaning", but for those that tell of positions in a record or of patterns of names."""
+    names = (name for name in _names() if "meaning" in table(name)[0])
+    return frozenset(name for name in names if next(iter(table(name)[0])) not in {"pattern", "position", "provider"})
 
 
 def _spelling(value: str | int) -> str | int:

@@ -7,12 +7,13 @@ range of hosts and ten-minute slots of one day that fits into memory; rows of on
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from itertools import count, pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,16 +21,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logontracks import schema, staging
-from logontracks.case import File, Writer
+from logontracks.case import Writer, select
+from logontracks.copies import Copies
 from logontracks.engines.duckdb import Connection, connect, files, literal
-from logontracks.normalize import PRIME, STAGED
+from logontracks.manifest import File
+from logontracks.normalize import STAGED
 
 SLICE_ROWS = 40_000
 ROW_GROUP = 30_720
 MANY = 8  # a dictionary with more than a row in so many is not worth its place
 MANY_FILES = 8  # of one day that are far from full, before they are made into one again
-ODD_DAY = date(1601, 1, 1)  # stands for all days beyond sense, and for none
-MEMORY = "640MB"
+ODD_DAY = date(1601, 1, 1)  # stands for all days that have no folder of their own, and for none
+SENSIBLE = (date(1990, 1, 1), date(2090, 1, 1))  # beyond these a day has no sense
+MOST_DAYS = 2_000  # that have a folder of their own: a file costs some milliseconds, however little is in it
+MEMORY = "400MB"
 
 # First label of a host name, by which short and full names meet; as sources.envelope.tail works it out
 _SHORT = (
@@ -37,13 +42,6 @@ _SHORT = (
     " ELSE SPLIT_PART({0}, '.', 1) END"
 )
 _COLUMNS = [column.name for column in schema.COLUMNS]
-_RICHNESS = " + ".join(f"({name} IS NOT NULL)::INTEGER" for name in _COLUMNS if name != "data")
-_SAID = ", ".join(
-    f"COALESCE(CAST({name} AS VARCHAR), chr(1))"
-    for name in ["short", *_COLUMNS]
-    if name not in {"uid", "source_sha256", "position", "computer", "computer_key"}
-)
-"""All that a record says, as far as copies of it say the same. Needed where it has no record id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +67,23 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """Rows of one day between two cuts. `compare`: there may be copies among them."""
+    """Rows between two cuts of a folder, or of several that are small. `compare`: there may be copies among them."""
 
-    number: int
-    day: date
+    folders: frozenset[date]
     low: staging.Cut
     high: staging.Cut
-    new: tuple[staging.Batch, ...]
-    old: tuple[Path, ...]
+    batches: tuple[staging.Batch, ...]
     compare: bool
+    load: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to write. `own` are the days that have a folder of their own, `replaced` the files that are written anew."""
+
+    slices: list[_Slice]
+    own: frozenset[date]
+    replaced: set[str]
 
 
 def _parquet(paths: list[Path], *, filename: bool = False) -> str:
@@ -101,23 +107,22 @@ def merge(
         _name_sources(connection, staged)
         extents, counts = _extents(connection, writer, staged, without)
         _find_overlaps(connection, writer)
-        slices, replaced = _plan(connection, writer, staged, without)
-        ((numbered,),) = connection.execute("SELECT COUNT(*) = COUNT(first_record_id) FROM new_runs").fetchall()
+        sources = {number: sha256 for number, (sha256, _) in staged.names.items()}
+        plan = _plan(connection, writer, staged, without, sources)
         events: list[File] = []
 
-        def write(part: _Slice) -> File | None:
-            return _write(connection, writer, staged, part, without, numbered=numbered)
+        def write(number: int) -> list[File]:
+            return list(_write(connection, writer, sources, plan, number))
 
         with ThreadPoolExecutor(max_workers=max(1, min(jobs, 4))) as pool:
             try:
-                for file in pool.map(write, slices):
-                    if file is not None:
-                        events.append(file)
-                        on_progress(file.rows)
+                for made in pool.map(write, range(len(plan.slices))):
+                    events += made
+                    on_progress(sum(file.rows for file in made))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return Merged(events, extents, counts, replaced, sum(file.rows for file in events))
+    return Merged(events, extents, counts, plan.replaced, sum(file.rows for file in events))
 
 
 def _name_sources(connection: Connection, staged: Staged) -> None:
@@ -198,59 +203,120 @@ def _kept(without: set[str]) -> str:
     return f"source_sha256 NOT IN ({', '.join(map(literal, sorted(without)))})" if without else "TRUE"
 
 
-def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[str]) -> tuple[list[_Slice], set[str]]:
-    """The slices to write, and which event files of the case go into them."""
+def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[str], sources: dict[int, str]) -> _Plan:
+    """The slices to write. Rows of the case that go into them are staged as well, and their sources numbered."""
     replaced = _to_replace(connection, writer, without)
-    if not staged.cells and not replaced:
-        return [], set()
     connection.execute("""
-        CREATE TABLE histogram (file VARCHAR, batch INTEGER, day DATE, short VARCHAR, slot BIGINT, many BIGINT,
+        CREATE TABLE histogram (file VARCHAR, batch INTEGER, day DATE, short VARCHAR, slot BIGINT, load BIGINT,
             compare BOOLEAN)""")
-    if staged.cells:
-        connection.execute(f"""
-            INSERT INTO histogram
-            SELECT REPLACE(parse_filename(filename, true), 'cells', 'events') || '.arrow', batch, {_DAY}, short, slot,
-                SUM(many), BOOL_OR((short, LOWER(channel)) IN (SELECT (short, log) FROM doubled))
-            FROM {_parquet(staged.cells, filename=True)} GROUP BY ALL""")
-    days = connection.execute("SELECT day, BOOL_OR(compare) FROM histogram GROUP BY day ORDER BY day").fetchall()
-    there: dict[str, list[File]] = defaultdict(list)
+    _count(connection, staged.cells, "(short, LOWER(channel)) IN (SELECT (short, log) FROM doubled)")
+    there: dict[date, list[File]] = defaultdict(list)
     for file in writer.manifest.events:
-        there[file.day or ""].append(file)
-    for day, compare in days:
-        files_of_day = there[str(day)]
-        small = [file.path for file in files_of_day if file.rows < SLICE_ROWS // 2]
+        there[date.fromisoformat(file.day or "")].append(file)
+    days = connection.execute("SELECT day, SUM(load), BOOL_OR(compare) FROM histogram GROUP BY day").fetchall()
+    own = _own_days({day: int(load) for day, load, _ in days if day}, set(there))
+    folders: dict[date, bool] = {}
+    for day, _, compare in days:
+        folder = day if day in own else ODD_DAY
+        folders[folder] = folders.get(folder, False) or compare
+    if any(folders.values()) and ODD_DAY in there:
+        folders[ODD_DAY] = True  # rows of any day may lie there
+    for folder, compare in folders.items():
+        small = [file.path for file in there[folder] if file.rows < SLICE_ROWS // 2]
         if compare:
-            replaced.update(file.path for file in files_of_day)
+            replaced.update(file.path for file in there[folder])
         elif len(small) >= MANY_FILES:
             replaced.update(small)
-    old = [writer.folder / path for path in sorted(replaced)]
-    if old:
-        connection.execute(f"""
-            INSERT INTO histogram
-            SELECT file, NULL, {_DAY}, short, slot, COUNT(*), TRUE FROM (
-                SELECT filename AS file, CAST(time AS DATE) AS day, {_SHORT.format("computer_key")} AS short,
-                    {_SLOT} AS slot
-                FROM {_parquet(old, filename=True)})
-            GROUP BY ALL""")
+    _count(connection, _stage_again(connection, writer, replaced, without, sources), "TRUE")
+    connection.execute("CREATE TABLE own (day DATE)")
+    connection.execute("INSERT INTO own SELECT unnest(?::DATE[])", [sorted(own)])
     # a slice ends where the next cell would make it too large; the running sum is cut at multiples of the size
     found = connection.execute(f"""
-        WITH cells AS (SELECT day, short, slot, SUM(many)::BIGINT AS many FROM histogram GROUP BY day, short, slot),
-        numbered AS (SELECT day, short, slot, (SUM(many) OVER (PARTITION BY day ORDER BY short, slot
-            ROWS UNBOUNDED PRECEDING) - many) // {SLICE_ROWS} AS part FROM cells)
-        SELECT n.day, MIN((short, slot)), MAX((short, slot)), LIST(DISTINCT (file, batch)), BOOL_OR(compare),
-            SUM(histogram.many)::BIGINT
-        FROM numbered AS n JOIN histogram USING (day, short, slot)
-        GROUP BY n.day, part ORDER BY n.day, part""").fetchall()
-    slices: list[_Slice] = []
-    for day, low, high, inputs, compare, many in found:
-        new = sorted(staging.Batch(writer.staging / file, batch) for file, batch in inputs if batch is not None)
-        known = sorted(Path(file) for file, batch in inputs if batch is None)
-        # a flood may put more into one cell than memory holds: its batches part where nothing has to be compared
-        step = len(new) if compare else max(1, len(new) * 2 * SLICE_ROWS // many)
-        for begin in range(0, max(len(new), 1), max(step, 1)):
-            batches, number = tuple(new[begin : begin + step]), len(slices)
-            slices.append(_Slice(number, day, staging.Cut(*low), staging.Cut(*high), batches, tuple(known), compare))
-    return slices, replaced
+        WITH placed AS (SELECT h.*, COALESCE(own.day, DATE '{ODD_DAY}') AS folder FROM histogram AS h
+            LEFT JOIN own ON own.day = h.day),
+        cells AS (SELECT folder, short, slot, SUM(load)::BIGINT AS load FROM placed GROUP BY folder, short, slot),
+        numbered AS (SELECT folder, short, slot, (SUM(load) OVER (PARTITION BY folder ORDER BY short, slot
+            ROWS UNBOUNDED PRECEDING) - load) // {SLICE_ROWS} AS part FROM cells)
+        SELECT n.folder, MIN((short, slot)), MAX((short, slot)), LIST(DISTINCT (file, batch)), BOOL_OR(compare),
+            SUM(placed.load)::BIGINT
+        FROM numbered AS n JOIN placed USING (folder, short, slot)
+        GROUP BY n.folder, part ORDER BY n.folder, part""").fetchall()
+    parts = Counter(folder for folder, *_ in found)
+    groups: list[list[_Slice]] = []
+    room = 0
+    for folder, low, high, inputs, compare, load in found:
+        batches = tuple(sorted(staging.Batch(writer.staging / file, batch) for file, batch in inputs))
+        part = _Slice(frozenset({folder}), staging.Cut(*low), staging.Cut(*high), batches, compare, load)
+        whole = folder != ODD_DAY and parts[folder] == 1
+        if whole and load <= room:  # small days are read together
+            groups[-1].append(part)
+            room -= load
+        else:
+            groups.append([part])
+            room = SLICE_ROWS - load if whole else 0
+    return _Plan([_joined(group) for group in groups], own, replaced)
+
+
+def _joined(group: list[_Slice]) -> _Slice:
+    """Slices of whole folders as one."""
+    return _Slice(
+        frozenset().union(*(part.folders for part in group)),
+        min(part.low for part in group),
+        max(part.high for part in group),
+        tuple(dict.fromkeys(batch for part in group for batch in part.batches)),
+        any(part.compare for part in group),
+        sum(part.load for part in group),
+    )
+
+
+def _count(connection: Connection, cells: list[Path], compare: str) -> None:
+    """Add staged cells to the histogram."""
+    if cells:
+        connection.execute(f"""
+            INSERT INTO histogram
+            SELECT REPLACE(parse_filename(filename, true), 'cells', 'events') || '.arrow', batch, day, short, slot,
+                SUM(load), BOOL_OR({compare})
+            FROM {_parquet(cells, filename=True)} GROUP BY ALL""")
+
+
+def _own_days(new: dict[date, int], there: set[date]) -> frozenset[date]:
+    """The days that have a folder of their own: those that have one already, and of the new ones those with most rows.
+
+    Days beyond sense have none, and no more than MOST_DAYS have one: a clock that runs wild would make a file of a row.
+    """
+    sensible = [day for day in new if SENSIBLE[0] <= day <= SENSIBLE[1]]
+    sensible.sort(key=lambda day: (day not in there, -new[day], day))
+    room = max(0, MOST_DAYS - len(there - set(sensible)))
+    known = {day for day in sensible if day in there}
+    return frozenset(known | set(sensible[:room]) | there - {ODD_DAY})
+
+
+def _stage_again(
+    connection: Connection, writer: Writer, paths: set[str], without: set[str], sources: dict[int, str]
+) -> list[Path]:
+    """Stage the rows of event files of the case like new ones; the cells of each."""
+    numbers = {sha256: number for number, sha256 in sources.items()}
+    listed = {file.path: file for file in writer.manifest.events}
+    free = count(-1, -1)  # those of sources that are read now are not negative
+    cells: list[Path] = []
+    for path in sorted(paths):
+        query = f"""
+            SELECT *, {_SHORT.format("computer_key")} AS short, CAST(time AS DATE) AS day
+            FROM ({select(schema.COLUMNS, writer.folder, [listed[path]])}) WHERE {_kept(without)}"""
+        for batch in connection.sql(query).to_arrow_reader(ROW_GROUP):
+            rows = pa.Table.from_batches([batch])
+            for name in ("short", *_DICTIONARIES):
+                rows = rows.set_column(rows.column_names.index(name), name, rows[name].dictionary_encode())
+            sha256 = rows["source_sha256"].combine_chunks()
+            for new in set(sha256.dictionary.to_pylist()) - numbers.keys():
+                numbers[new] = next(free)
+            places = [numbers[each] for each in sha256.dictionary.to_pylist()]
+            rows = rows.append_column("source", pa.array(places, pa.int32()).take(sha256.indices))
+            name = f"again.{len(cells)}"
+            staging.write(writer.staging, name, rows.drop_columns("source_sha256"))
+            cells.append(writer.staging / f"cells-{name}.parquet")
+    sources.update({number: sha256 for sha256, number in numbers.items()})
+    return cells
 
 
 def _to_replace(connection: Connection, writer: Writer, without: set[str]) -> set[str]:
@@ -263,36 +329,45 @@ def _to_replace(connection: Connection, writer: Writer, without: set[str]) -> se
     return {paths[Path(name)] for (name,) in found}
 
 
-_SLOT = f"COALESCE(epoch_us(time) // {staging.SLOT_US}, 0)"
-_DAY = f"""CASE WHEN day BETWEEN DATE '{staging.SENSIBLE[0]}' AND DATE '{staging.SENSIBLE[1]}' THEN day
-    ELSE DATE '{ODD_DAY}' END"""
+def _write(connection: Connection, writer: Writer, sources: dict[int, str], plan: _Plan, number: int) -> Iterator[File]:
+    """Write one slice, and put it into its place. One that is too large for memory makes several files."""
+    part = plan.slices[number]
+    odd = ODD_DAY in part.folders
+    fits = part.load <= 3 * SLICE_ROWS // 2
+    days = plan.own if odd else part.folders
 
+    def read() -> Iterator[pa.Table]:
+        most = part.load + 1 if fits else SLICE_ROWS
+        for rows in staging.read(part.batches, days, part.low, part.high, most=most, but=odd):
+            yield _named(rows, sources)
 
-def _write(
-    connection: Connection, writer: Writer, staged: Staged, part: _Slice, without: set[str], *, numbered: bool
-) -> File | None:
-    """Write one slice, and put it into its place. `numbered`: all new rows have a record id."""
-    new = staging.read(part.new, None if part.day == ODD_DAY else part.day, part.low, part.high)
-    named = _named(new, staged.names)
-    if part.compare or not numbered:
-        rows = _compared(connection, part, named, without, numbered=numbered)
-    else:
-        rows = staging.in_order(named, _ORDER).select(_COLUMNS)
-    if not len(rows):
-        return None
-    path = writer.staging / f"slice-{part.number}.parquet"
-    columns = {name: _written(rows[name]) for name in _COLUMNS}
-    pq.write_table(
-        pa.table(columns),
-        path,
-        compression="zstd",
-        compression_level=1,
-        row_group_size=ROW_GROUP,
-        use_dictionary=_DICTIONARIES,
-        write_statistics=_STATISTICS,
-        store_schema=False,
-    )
-    return File(writer.add(path, f"events/day={part.day}"), len(rows), str(part.day))
+    tables = list(read()) if fits else None
+    copies = None
+    if part.compare:
+        copies = Copies(connection, {sha256: at for at, sha256 in enumerate(sorted(sources.values()))})
+        for rows in read() if tables is None else tables:
+            copies.give(rows)
+        copies.decide()
+    for piece, given in enumerate(read() if tables is None else tables):
+        rows = staging.in_order(copies.take(given) if copies else given, _ORDER if odd else ["day", *_ORDER])
+        if not len(rows):
+            continue
+        ends = [len(rows)] if odd else pc.run_end_encode(rows["day"]).chunk(0).run_ends.to_pylist()
+        for begin, end in pairwise([0, *ends]):
+            own = rows.slice(begin, end - begin)
+            day = ODD_DAY if odd else own["day"][0].as_py()
+            path = writer.staging / f"slice-{number}-{piece}-{begin}.parquet"
+            pq.write_table(
+                pa.table({name: _written(own[name]) for name in _COLUMNS}),
+                path,
+                compression="zstd",
+                compression_level=1,
+                row_group_size=ROW_GROUP,
+                use_dictionary=_DICTIONARIES,
+                write_statistics=_STATISTICS,
+                store_schema=False,
+            )
+            yield File(writer.add(path, f"events/day={day}"), len(own), str(day), len(_COLUMNS))
 
 
 _ORDER = ["short", "time", "record_id", "uid", "source_sha256", "position"]
@@ -308,81 +383,17 @@ def _written(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values if few and values.type.value_type == pa.string() else values.cast(values.type.value_type)
 
 
-def _named(rows: pa.Table, names: dict[int, tuple[str, str]]) -> pa.Table:
-    """All columns of the schema, and `short`, of the rows whose sources have names: the others' could not be hashed."""
-    sources = rows["source"].combine_chunks().dictionary_encode()
-    if not set(sources.dictionary.to_pylist()) <= set(names):
-        return _named(rows.filter(pc.is_in(rows["source"], pa.array(list(names), pa.int32()))), names)
-    sha256 = pa.array([names[number][0] for number in sources.dictionary.to_pylist()], pa.string())
-    made = {"source_sha256": pa.DictionaryArray.from_arrays(sources.indices, sha256)}
+def _named(rows: pa.Table, sources: dict[int, str]) -> pa.Table:
+    """All columns of the schema, `short` and `day`, of the rows whose sources are known: others could not be hashed."""
+    numbers = rows["source"].combine_chunks().dictionary_encode()
+    if not set(numbers.dictionary.to_pylist()) <= set(sources):
+        return _named(rows.filter(pc.is_in(rows["source"], pa.array(list(sources), pa.int32()))), sources)
+    sha256 = pa.array([sources[number] for number in numbers.dictionary.to_pylist()], pa.string())
+    made = {"source_sha256": pa.DictionaryArray.from_arrays(numbers.indices, sha256)}
     made |= {name: rows[name] for name in rows.column_names}
     return pa.table(
         {
             name: made[name] if name in made else pa.nulls(len(rows), STAGED.field(name).type)
-            for name in [*_COLUMNS, "short"]
+            for name in [*_COLUMNS, "short", "day"]
         }
     )
-
-
-def _compared(connection: Connection, part: _Slice, new: pa.Table, without: set[str], *, numbered: bool) -> pa.Table:
-    """The rows of a slice in order, with those that the case has already, each record once."""
-    cursor = connection.cursor()
-    cursor.register("new_rows", new)
-    parts = ["FROM new_rows" if numbered else _with_uid("FROM new_rows")]
-    if part.old:
-        first, last = literal(part.low.short), literal(part.high.short)
-        inside = (
-            f"short BETWEEN {first} AND {last} AND (short > {first} OR slot >= {part.low.slot})"
-            f" AND (short < {last} OR slot <= {part.high.slot})"
-        )
-        parts.append(
-            f"SELECT * EXCLUDE (day, slot) FROM (SELECT *, {_SHORT.format('computer_key')} AS short, {_SLOT} AS slot,"
-            f" CAST(time AS DATE) AS day FROM {_parquet(list(part.old))} WHERE {_kept(without)})"
-            f" WHERE {_DAY} = DATE '{part.day}' AND {inside}"
-        )
-    names = ", ".join(_COLUMNS)
-    rows = f"SELECT {names}, short FROM ({' UNION ALL BY NAME '.join(parts)})"
-    doubled = "(short, LOWER(channel)) IN (SELECT (short, log) FROM doubled)"
-    once = f"SELECT {names}, short FROM ({_once(f'{rows} WHERE {doubled}')})"
-    query = f"SELECT {names} FROM ({rows} WHERE NOT {doubled} UNION ALL {once}) ORDER BY "
-    return cursor.sql(query + ", ".join(f"{name} NULLS FIRST" for name in _ORDER)).to_arrow_table()
-
-
-def _with_uid(rows: str) -> str:
-    """SQL that gives rows without a record id their uid: of all they say, and of which of equal ones it is."""
-    return f"""
-        SELECT * EXCLUDE (said) FROM (
-            SELECT * REPLACE (CAST(md5_number_lower(concat_ws(chr(2), said, CAST(ROW_NUMBER() OVER (
-                PARTITION BY source_sha256, said ORDER BY position) AS VARCHAR))) % {PRIME} AS BIGINT) AS uid)
-            FROM (SELECT *, concat_ws(chr(2), {_SAID}) AS said FROM ({rows}) WHERE record_id IS NULL))
-        UNION ALL BY NAME SELECT * FROM ({rows}) WHERE record_id IS NOT NULL"""
-
-
-def _once(rows: str) -> str:
-    """SQL that leaves one of each record's copies: the one that says most.
-
-    Copies have the same host, log, record id, event id and second; without record ids only copies of one form are
-    compared, by all they say, and the n-th of equal ones in one source is a copy of the n-th in another. A host's
-    full name goes before its short one, which may stand for any full one; then a finer time before a coarser one that
-    it agrees with; then what says more. So the choice does not depend on the order in which copies arrive.
-    """
-    record = "PARTITION BY short, LOWER(channel), record_id, event_id, form_without_id, uid"
-    step = "COALESCE(time_precision_us, 1)"
-    return f"""
-        SELECT * FROM (
-            SELECT *, ROW_NUMBER() OVER (
-                {record}, computer_key, step, moment
-                ORDER BY {_RICHNESS} DESC, strlen(data) DESC NULLS LAST, source_sha256, position) AS choice
-            FROM (
-                SELECT *, epoch_us(time) // step AS moment,
-                    MIN(step) OVER ({record}, computer_key) AS finest,
-                    MIN(step) OVER ({record}, computer_key, epoch_us(time) // 1000) AS finest_of_ms
-                FROM (
-                    SELECT *, {step} AS step, CONTAINS(computer_key, '.') AS is_full,
-                        BOOL_OR(CONTAINS(computer_key, '.')) OVER ({record}) AS full_is_known
-                    FROM (SELECT *, CASE WHEN record_id IS NULL THEN form END AS form_without_id FROM ({rows}))
-                )
-                WHERE is_full OR NOT full_is_known
-            )
-            WHERE step <= CASE WHEN step > 1000 THEN finest ELSE finest_of_ms END
-        ) WHERE choice = 1"""

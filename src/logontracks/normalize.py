@@ -132,7 +132,8 @@ class Normalizer:
         bad: list[tuple[int, int]] = []
         for kind, part in parts:
             envelopes = part
-            known = kind if kind in known_fields() or tuple(kind) in catalogue.events() else UNKNOWN
+            known = Kind(*catalogue.modern(*kind))  # one set of rules for what changed its number only
+            known = known if known in known_fields() or tuple(known) in catalogue.events() else UNKNOWN
             fields, valid = self._fields(known, envelopes["data"])
             if valid is not None:
                 wrong = envelopes.filter(pc.invert(valid))

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from logontracks import progress, schema
 from logontracks.build import is_current, work_out
-from logontracks.case import Case, File, Manifest, SourceEntry, Writer, writing
+from logontracks.case import Case, Writer, writing
 from logontracks.errors import SourceError
+from logontracks.manifest import File, Manifest, SourceEntry
 from logontracks.merge import Staged, merge
 from logontracks.pool import Result, read_all
 from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces
@@ -100,7 +101,7 @@ def ingest(
         named = [f"{each.name}: {each.problem.what}" for each in rejected if each.asked][:3]
         raise SourceError(
             "nothing to read" + (": " + "; ".join(named) if named else f" in {', '.join(map(str, paths))}"),
-            "give EVTX files, NXLog JSON lines, or a folder that holds some",
+            "give logs in a form that `logontracks formats` lists, or a folder that holds some",
         )
     with writing(case) as writer:
         watcher.phase("comparing with the case")

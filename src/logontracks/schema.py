@@ -63,8 +63,8 @@ COLUMNS: tuple[Column, ...] = (
     # Where the record comes from
     _system("uid", "BIGINT", "Identity of the record: a 61-bit hash of host, channel, record id, event and second"),
     _system("source_sha256", "VARCHAR", "The file the record was read from; `sources` has its name"),
-    _system("position", "BIGINT", "Where in that file. EVTX: 65536 x chunk + n-th in it; JSON lines: byte offset"),
-    _system("form", "VARCHAR", "The form the file had: evtx, nxlog"),
+    _system("position", "BIGINT", "Where in that file. EVTX: 65536 x chunk + n-th in it; others: byte offset"),
+    _system("form", "VARCHAR", "The form the file had, as `logontracks formats` names it"),
     # What Windows wrote around the event
     _system("computer", "VARCHAR", "The host that logged the record, as it names itself there"),
     _system("computer_key", "VARCHAR", "`computer` in lower case"),

@@ -7,6 +7,7 @@ most of it sorted. Text stays dictionary-encoded from the worker to the case.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logontracks.normalize import STAGED
-
-BATCH_ROWS = 16_384
+BATCH_LOAD = 16_384
+LOAD_BYTES = 1024
+"""Room that a row may take without counting for more than one: work is shared out by load, which is rows, and more
+where they are large."""
 MANY_DAYS = 100  # in one file: its clock runs wild, and its days are not worth batches of their own
-SENSIBLE = (date(1990, 1, 1), date(2090, 1, 1))  # beyond these a day has no sense
 SLOT_US = 600_000_000
 """The unit slices are cut by: ten minutes. Copies of one record fall into the same second, so into the same slot."""
 
@@ -45,7 +46,7 @@ class Cut(NamedTuple):
 
 
 def write(folder: Path, name: str, rows: pa.Table) -> None:
-    """Stage rows as `events-<name>.arrow`, and how many are in each cell of each batch as `cells-<name>.parquet`.
+    """Stage rows as `events-<name>.arrow`, and the load of each cell of each batch as `cells-<name>.parquet`.
 
     Columns without any value are left out.
     """
@@ -60,9 +61,15 @@ def write(folder: Path, name: str, rows: pa.Table) -> None:
     pq.write_table(pa.concat_tables(cells), folder / f"cells-{name}.parquet", compression="lz4", write_statistics=False)
 
 
-def read(batches: Iterable[Batch], day: date | None, low: Cut, high: Cut) -> pa.Table:
-    """The rows of these batches on a day (None: on days beyond sense) from one cut to the other, both included."""
-    found: list[pa.Table] = []
+def read(
+    batches: Iterable[Batch], days: AbstractSet[date], low: Cut, high: Cut, *, most: int, but: bool = False
+) -> Iterator[pa.Table]:
+    """The rows of these batches on some days (`but`: on all others) from one cut to the other, both included.
+
+    They come in tables of a load of `most` and at most a batch more.
+    """
+    found: list[pa.RecordBatch] = []
+    load = 0
     by_file: dict[Path, list[int]] = {}
     for path, number in batches:
         by_file.setdefault(path, []).append(number)
@@ -71,13 +78,33 @@ def read(batches: Iterable[Batch], day: date | None, low: Cut, high: Cut) -> pa.
             for number in numbers:
                 batch = file.get_batch(number)
                 # a batch is sorted: where its first and its last row lie in a slice of a day, all do
-                days, cuts = zip(*(_place(batch, at) for at in (0, len(batch) - 1)), strict=True)
-                if day is None or set(days) != {day} or not low <= cuts[0] <= cuts[1] <= high:
-                    batch = batch.filter(_inside(batch, day, low, high))
-                found.append(pa.Table.from_batches([batch]))
-    if not found:
-        return STAGED.empty_table()
-    return pa.concat_tables(found, promote_options="default").unify_dictionaries().combine_chunks()
+                (first, begin), (last, end) = (_place(batch, at) for at in (0, len(batch) - 1))
+                if but or first != last or first not in days or not low <= begin <= end <= high:
+                    batch = batch.filter(_inside(batch, days, low, high, but=but))
+                if not len(batch):
+                    continue
+                found.append(batch)
+                load += pc.sum(_load(batch)).as_py()
+                if load >= most:
+                    yield _together(found)
+                    found, load = [], 0
+    if found:
+        yield _together(found)
+
+
+def _together(batches: list[pa.RecordBatch]) -> pa.Table:
+    """Batches as one table of one chunk. A column that one of them has dictionary-encoded is so in all."""
+    encoded = {field.name for batch in batches for field in batch.schema if pa.types.is_dictionary(field.type)}
+    tables = []
+    for batch in batches:
+        columns = {
+            field.name: batch[field.name].dictionary_encode()
+            if field.name in encoded and not pa.types.is_dictionary(field.type)
+            else batch[field.name]
+            for field in batch.schema
+        }
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
 
 
 def in_order(rows: pa.Table, by: list[str]) -> pa.Table:
@@ -98,10 +125,19 @@ def _batches(rows: pa.Table) -> Iterator[pa.RecordBatch]:
     ends = pc.run_end_encode(rows["day"]).chunk(0).run_ends.to_pylist()
     if len(ends) > MANY_DAYS:
         ends = [len(rows)]
+    most = max(1, BATCH_LOAD * len(rows) // max(1, pc.sum(_load(rows)).as_py() or 0))
     begin = 0
     for end in ends:
-        yield from rows.slice(begin, end - begin).to_batches(BATCH_ROWS)
+        yield from rows.slice(begin, end - begin).to_batches(most)
         begin = end
+
+
+def _load(rows: pa.Table | pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
+    """What each row counts for."""
+    if "data" not in rows.schema.names:
+        return pa.repeat(pa.scalar(1, pa.int64()), len(rows))
+    size = pc.fill_null(pc.binary_length(rows["data"]), 0)
+    return pc.max_element_wise(pc.divide(size, LOAD_BYTES), 1).cast(pa.int64())
 
 
 def _slot(batch: pa.RecordBatch) -> pa.Array:
@@ -109,11 +145,12 @@ def _slot(batch: pa.RecordBatch) -> pa.Array:
 
 
 def _cells(batch: pa.RecordBatch, number: int) -> pa.Table:
-    """Rows a cell: batch, day, short, channel, slot, many."""
+    """Load of the cells: batch, day, short, channel, slot, load."""
     keys = {name: batch[name] for name in ("day", "short", "channel")}
     keys["slot"] = _slot(batch)
-    cells = pa.table(keys).group_by(list(keys), use_threads=False).aggregate([([], "count_all")])
-    cells = cells.rename_columns([*keys, "many"]).append_column("batch", pa.repeat(number, len(cells)).cast(pa.int32()))
+    rows = pa.table({**keys, "load": _load(batch)})
+    cells = rows.group_by(list(keys), use_threads=False).aggregate([("load", "sum")])
+    cells = cells.rename_columns([*keys, "load"]).append_column("batch", pa.repeat(number, len(cells)).cast(pa.int32()))
     return cells.cast(_CELLS)
 
 
@@ -123,7 +160,7 @@ _CELLS = pa.schema(
         ("short", pa.string()),
         ("channel", pa.string()),
         ("slot", pa.int64()),
-        ("many", pa.int64()),
+        ("load", pa.int64()),
         ("batch", pa.int32()),
     ]
 )
@@ -135,18 +172,17 @@ def _place(batch: pa.RecordBatch, row: int) -> tuple[date | None, Cut]:
     return batch["day"][row].as_py(), Cut(batch["short"][row].as_py(), (time or 0) // SLOT_US)
 
 
-def _inside(batch: pa.RecordBatch, day: date | None, low: Cut, high: Cut) -> pa.Array:
-    """Which rows lie on the day and between the cuts."""
-    days, short, slot = batch["day"], batch["short"], _slot(batch)
+def _inside(batch: pa.RecordBatch, days: AbstractSet[date], low: Cut, high: Cut, *, but: bool) -> pa.Array:
+    """Which rows lie on the days (`but`: on others) and between the cuts."""
+    short, slot = batch["short"], _slot(batch)
     hosts = short.dictionary
 
     def of_host(compare: Callable[[pa.Array, str], pa.Array], name: str) -> pa.Array:
         return compare(hosts, name).take(short.indices)
 
-    if day is None:
-        on_day = pc.fill_null(pc.or_(pc.less(days, SENSIBLE[0]), pc.greater(days, SENSIBLE[1])), fill_value=True)
-    else:
-        on_day = pc.fill_null(pc.equal(days, day), fill_value=False)
+    on_day = pc.is_in(batch["day"], pa.array(sorted(days), pa.date32()))
+    if but:
+        on_day = pc.invert(on_day)
     begun = pc.or_(
         of_host(pc.greater, low.short), pc.and_(of_host(pc.equal, low.short), pc.greater_equal(slot, low.slot))
     )

@@ -27,10 +27,11 @@ import pyarrow.parquet as pq
 
 from logontracks import staging
 from logontracks.normalize import Normalizer
-from logontracks.sources import Range, evtx, nxlog
+from logontracks.sources import Range, evt, evtx, json_records, xml_records
 from logontracks.sources.envelope import Extents, Kind, Problem, Row, to_tables
 from logontracks.sources.evtx_mend import CHUNK_SIZE
 from logontracks.sources.evtx_text import Common, NotCleanError, Piece
+from logontracks.sources.records import Lines
 
 ENOUGH_ROWS = 20_000  # are normalized together: a statement costs a millisecond whatever it works on
 SECONDS_A_CHUNK = 5.0  # a chunk takes a millisecond
@@ -70,14 +71,7 @@ class Worker:
                         waiting += len(found)
                 else:
                     with self._timer(self._range_seconds(part)):
-                        lines = nxlog.read(
-                            Path(part.path),
-                            part.source,
-                            part.first,
-                            part.first + part.count,
-                            activity=part.activity,
-                            source_tz=ZoneInfo(part.source_tz) if part.source_tz else None,
-                        )
+                        lines = _read_text(part)
                     tables.extend(lines.parts)
                     waiting += sum(len(table) for _, table in lines.parts)
                     piece = lines
@@ -157,6 +151,15 @@ class Worker:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
+
+
+def _read_text(part: Range) -> Lines:
+    path, end = Path(part.path), part.first + part.count
+    if part.form in {evt.FORM, xml_records.FORM}:
+        read = evt.read if part.form == evt.FORM else xml_records.read
+        return read(path, part.source, part.first, end, activity=part.activity)
+    zone = ZoneInfo(part.source_tz) if part.source_tz else None
+    return json_records.read(path, part.source, part.first, end, form=part.form, activity=part.activity, source_tz=zone)
 
 
 RUNS = pa.schema(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from logontracks.cli.options import View, with_case, with_view
+from logontracks.cli.options import View, said, with_case, with_view
 
 
 @click.command("accounts")
-@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.argument("names", metavar="[NAME...]", nargs=-1, callback=said)
 @with_case
 @with_view
 @click.option("--all", "everything", is_flag=True, help="Also computers and the accounts of Windows itself.")

@@ -6,17 +6,22 @@ from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, texts, with_query
+from logontracks.cli.options import Query, said, texts, with_query
 
 
 @click.command("authentications")
 @with_query
 @texts("user", "NAME", "Account: name, DOMAIN\\name, name@domain or SID; * fits anything. May be given again.")
 @texts("host", "NAME", "Host that answered: a domain controller, or for local accounts the host itself.")
-@click.option("--protocol", metavar="NAME", help="kerberos or ntlm; or a step: ticket_granting, service, renewal.")
-@click.option("--result", metavar="TEXT", help="success, failure, or words that the result holds.")
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    callback=said,
+    help="kerberos, ntlm; or a step: ticket_granting, service, renewal, mapping.",
+)
+@click.option("--result", metavar="TEXT", callback=said, help="success, failure, or words that the result holds.")
 @texts("service", "NAME", "Account or host that a ticket is for; * fits anything.")
-@click.option("--address", "addresses", metavar="ADDRESS", multiple=True, help="Client: address or claimed name.")
+@texts("address", "ADDRESS", "Client: address or claimed name; * fits anything.")
 @click.option(
     "--weak", is_flag=True, help="Only with something weak: RC4 or DES, no pre-authentication, NTLM version 1."
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from logontracks.cli.options import Query, with_query
+from logontracks.cli.options import Query, said, with_query
 
 
 @click.command("boots")
-@click.argument("names", metavar="[HOST...]", nargs=-1)
+@click.argument("names", metavar="[HOST...]", nargs=-1, callback=said)
 @with_query
 def command(names: tuple[str, ...], query: Query) -> None:
     """The lives of hosts between two starts: how each start and end is known, and how sure.

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
-from logontracks.cli.options import View, with_view
+from logontracks.cli.options import View, said, with_view
 from logontracks.errors import UsageError
 
+_BELOW_ZERO = re.compile(r"-[0-9]+")
 
-@click.command("code")
-@click.argument("code", metavar="CODE")
+
+class _Command(click.Command):
+    """A number below zero, as old logs have codes, is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        numbers = [each for each in args if _BELOW_ZERO.fullmatch(each)]
+        if numbers:
+            args = [*(each for each in args if each != "--" and each not in numbers), "--", *numbers]
+        return super().parse_args(ctx, args)
+
+
+@click.command("code", cls=_Command)
+@click.argument("code", metavar="CODE", callback=said)
 @with_view
 def command(code: str, view: View) -> None:
     """What a code means, in every table that has it: NTSTATUS, Kerberos, logon types, %% texts, encryption ...
@@ -19,7 +33,7 @@ def command(code: str, view: View) -> None:
     \b
     Examples:
       logontracks code 0xC0000234
-      logontracks code 3221225578
+      logontracks code -1073741718
       logontracks code %%2313
     """
     import pyarrow as pa  # noqa: PLC0415 - fast start

@@ -44,7 +44,6 @@ def command(query: Query, **wanted: Any) -> None:
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
     from logontracks.queries import EventFilter, events  # noqa: PLC0415 - fast start
 
-    wanted["addresses"] = wanted.pop("addresss")
     found = events(
         Case(query.case),
         EventFilter(**wanted, since=query.since, until=query.until),

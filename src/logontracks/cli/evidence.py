@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from logontracks.cli.options import View, with_case, with_view
+from logontracks.cli.options import View, said, with_case, with_view
 
 
 @click.command("evidence")
-@click.argument("row", metavar="ID")
+@click.argument("row", metavar="ID", callback=said)
 @with_case
 @with_view
 def command(row: str, case: Path, view: View) -> None:

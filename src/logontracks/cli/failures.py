@@ -6,15 +6,17 @@ from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, texts, with_query
+from logontracks.cli.options import Query, said, texts, with_query
 
 
 @click.command("failures")
 @with_query
 @texts("user", "NAME", "Account, or a name that was tried: name, DOMAIN\\name, name@domain or SID; * fits anything.")
 @texts("host", "NAME", "Host that was to be logged on to.")
-@click.option("--address", "addresses", metavar="ADDRESS", multiple=True, help="Client: address or claimed name.")
-@click.option("--reason", metavar="TEXT", help="Words of the reason, or a code: password, locked, 0xc000006a.")
+@texts("address", "ADDRESS", "Client: address or claimed name; * fits anything.")
+@click.option(
+    "--reason", metavar="TEXT", callback=said, help="Words of the reason, or a code: password, locked, 0xc000006a."
+)
 @click.option("--by", type=click.Choice(["reason", "user", "source", "host"]), help="Count attempts by one thing.")
 @click.option(
     "--noise", is_flag=True, help="Also what is likely nothing that somebody tried: UAC prompts, computers ..."

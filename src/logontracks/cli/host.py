@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, View, microseconds, read_time, wall_clock, with_query
+from logontracks.cli.options import Query, View, microseconds, read_time, said, wall_clock, with_query
 
 
 @click.command("host")
-@click.argument("name", metavar="HOST")
+@click.argument("name", metavar="HOST", callback=said)
 @with_query
 @click.option("--at", "moment", metavar="TIME", help="Who was on it at that moment, and how sure that is.")
 @click.option("--all", "everything", is_flag=True, help="Also sessions of computers, services and window managers.")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from logontracks.cli.options import View, with_case, with_view
+from logontracks.cli.options import View, said, with_case, with_view
 
 
 @click.command("hosts")
-@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.argument("names", metavar="[NAME...]", nargs=-1, callback=said)
 @with_case
 @with_view
 def command(names: tuple[str, ...], case: Path, view: View) -> None:

@@ -25,7 +25,7 @@ DAMAGED = 4  # exit code: done, but some input could not be read whole
 def command(
     names: tuple[str, ...], case: Path, jobs: int | None, *, no_build: bool, no_activity: bool, source_tz: str | None
 ) -> int:
-    """Read event logs into a case: EVTX files, NXLog JSON lines, folders of them.
+    """Read event logs into a case: EVTX, .evt, XML, JSON (`logontracks formats`), folders of them.
 
     What is in the case already adds nothing, and a record counts once however often it comes. Damaged files are read
     as far as they go; `logontracks problems` lists what was lost. Exit code 0 when all was read, 4 when something was
@@ -49,6 +49,7 @@ def command(
     for line in done.lines():
         say(line)
     if done.problems:
-        say(f"         {done.problems:,} problems: see `logontracks problems --case {case}`")
+        told = f"{done.problems:,} problem{'' if done.problems == 1 else 's'}"
+        say(f"         {told}: see `logontracks problems --case {case}`")
     sys.stderr.flush()
     return DAMAGED if done.problems else 0

@@ -20,8 +20,9 @@ from logontracks.cli.options import View, texts, with_case, with_view
 def command(case: Path, view: View, users: tuple[str, ...], hosts: tuple[str, ...], *, everything: bool) -> None:
     """The sessions that were still open when the logs of their host end, the last used first.
 
-    As a table those of persons without network logons; --all and the other forms show all. A network logon may be
-    listed because no record tells its end: it need not have lasted.
+    As a table those of persons without network logons, and those of one account as a service or task on one host in one
+    row; --all and the other forms show each. A network logon may be listed because no record tells its end: it need not
+    have lasted.
 
     \b
     Example:

@@ -31,6 +31,7 @@ from logontracks.errors import Error, UsageError
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 Clock = Callable[[int], str]  # microseconds since 1970 UTC, to text
 R = TypeVar("R")
+T = TypeVar("T")
 
 INTERRUPTED = 130  # exit code
 TABLE_ROWS = 1000  # a table is for reading; the other formats have no limit unless one is given
@@ -144,7 +145,49 @@ def with_query(command: Callable[..., R]) -> Callable[..., R]:
 
 def texts(name: str, metavar: str, text: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """An option that may be given again; the command gets them all as a tuple under its plural."""
-    return click.option(f"--{name}", f"{name}s", metavar=metavar, multiple=True, help=text)
+    plural = name + ("es" if name.endswith("s") else "s")
+    return click.option(f"--{name}", plural, metavar=metavar, multiple=True, callback=said, help=text)
+
+
+def said(ctx: click.Context, parameter: click.Parameter, value: T) -> T:  # noqa: ARG001 - click calls it so
+    """A callback for names: an empty one is a variable of a script that was never set, and no wish for everything."""
+    if any(isinstance(one, str) and not one.strip() for one in (value if isinstance(value, tuple) else (value,))):
+        what = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name.strip("[].")
+        raise UsageError(f"{what} is empty", "Name something, or leave it out.")
+    return value
+
+
+def path_options(command: Callable[..., R]) -> Callable[..., R]:
+    """What hops and tracks are chosen by."""
+    return _add(
+        command,
+        texts("user", "NAME", "Account on the way: name, DOMAIN\\name, name@domain or SID; * fits anything."),
+        click.option(
+            "--from",
+            "sources",
+            metavar="HOST",
+            multiple=True,
+            callback=said,
+            help="Machine it came from, of a track any on its way; * fits anything.",
+        ),
+        click.option(
+            "--to",
+            "targets",
+            metavar="HOST",
+            multiple=True,
+            callback=said,
+            help="Host it went to, of a track any on its way; * fits anything.",
+        ),
+        click.option("--switches", is_flag=True, help="Only where the account changed."),
+        click.option(
+            "--min-certainty",
+            "certainty",
+            type=click.FloatRange(0, 1),
+            default=0.0,
+            metavar="SHARE",
+            help="Only what is at least so sure, 0 to 1.",
+        ),
+    )
 
 
 def _add(command: Callable[..., R], *options: Callable[[Callable[..., R]], Callable[..., R]]) -> Callable[..., R]:
@@ -187,7 +230,8 @@ def read_time(text: str, tz: ZoneInfo, *, end: bool = False) -> datetime:
     """A time as a user writes it, to UTC without a zone; read in `tz` when it has no offset of its own.
 
     A day is its first moment, also where clocks skip midnight; with `end` it is the first moment of the day after.
-    Raises UsageError for what is no time, and for a time of day that clocks skip or show twice.
+    What lies beyond the calendar is its first or last moment. Raises UsageError for what is no time, and for a time of
+    day that clocks skip or show twice.
     """
     found = _TIME.fullmatch(text.strip())
     wrong = UsageError(f"{text!r} is no time", _TIME_HINT)
@@ -200,7 +244,9 @@ def read_time(text: str, tz: ZoneInfo, *, end: bool = False) -> datetime:
         moment = datetime.fromisoformat(f"{found['day']}T{found['clock']}{(found['zone'] or '').upper()}")
         local = moment if moment.tzinfo else _once(moment, tz)
         return local.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        return datetime.max if found["day"] >= "9999" else datetime.min  # noqa: DTZ901 - UTC without a zone
+    except ValueError:
         raise wrong from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, View, read_time, texts, with_query
+from logontracks.cli.options import Query, View, read_time, said, texts, with_query
 from logontracks.errors import UsageError
 
 _LENGTH = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>s|m|min|h|d)?", re.IGNORECASE)
@@ -20,7 +20,12 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 @texts("user", "NAME", "Account: name, DOMAIN\\name, name@domain or SID; * fits anything. May be given again.")
 @texts("host", "NAME", "Host, by any name it ever had, short or full; * fits anything.")
 @click.option(
-    "--type", "types", metavar="TYPE", multiple=True, help="Logon type, or how it was opened: 10, remote_desktop."
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    callback=said,
+    help="Logon type, or how it was opened: 10, remote_desktop.",
 )
 @texts("address", "ADDRESS", "Client address; * fits anything.")
 @click.option("--open", "open_only", is_flag=True, help="Only those still open at the end of the logs.")
@@ -47,12 +52,11 @@ def command(query: Query, overlap: str | None, least: str | None, *, everything:
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
 
-    wanted["addresses"] = wanted.pop("addresss")
     chosen = queries.SessionFilter(
         since=query.since,
         until=query.until,
-        overlap=_span(overlap, query.view) if overlap else None,
-        least_s=read_length(least) if least else None,
+        overlap=_span(overlap, query.view) if overlap is not None else None,
+        least_s=read_length(least) if least is not None else None,
         **wanted,
     )
     case = Case(query.case)
@@ -73,7 +77,7 @@ def _span(text: str, view: View) -> tuple[datetime, datetime]:
     begin, separator, end = text.partition("..")
     first = read_time(begin, view.tz)
     last = read_time(end if separator else begin, view.tz, end=True)
-    if last == first:
+    if last == first < datetime.max:  # noqa: DTZ901 - UTC without a zone
         last += timedelta(microseconds=1)
     if last < first:
         raise UsageError("--overlap ends before it begins", "Write the earlier time first: A..B.")

@@ -27,7 +27,7 @@ def show(answer: Answer, view: View, *, empty: str, above: Sequence[str] = ()) -
     """Write the rows, with lines `above` them; `empty` is said to people where there are none."""
     with answer:
         shown = render(answer.rows, replace(view, total=answer.total), above=above)
-    for note in answer.notes:
-        say(note)
     if not shown and people(view):
         say(empty)
+    for note in answer.notes:
+        say(note)

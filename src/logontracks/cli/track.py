@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from logontracks.cli.options import Query, iso_clock, microseconds, opened, wall_clock, with_query
+from logontracks.cli.options import Query, iso_clock, microseconds, opened, said, wall_clock, with_query
 
 
 @click.command("track")
-@click.argument("user", metavar="USER")
+@click.argument("user", metavar="USER", callback=said)
 @with_query
 @click.option("--all", "everything", is_flag=True, help="Each network logon and ticket in a row of its own.")
 def command(user: str, query: Query, *, everything: bool) -> None:

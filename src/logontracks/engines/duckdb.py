@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -12,8 +14,14 @@ from typing import TypeVar
 
 import duckdb
 
+from logontracks.errors import UsageError
+
 Connection = duckdb.DuckDBPyConnection
 T = TypeVar("T")
+
+LEAST_MEMORY = 16  # MB
+_SIZE = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?) ?(?P<unit>[kmgt])i?b", re.IGNORECASE)
+_MB = {"k": 0.001, "m": 1.0, "g": 1_000.0, "t": 1_000_000.0}
 
 
 def connect(*, threads: int | None = None, memory: str | None = None, spill: Path | None = None) -> Connection:
@@ -21,7 +29,10 @@ def connect(*, threads: int | None = None, memory: str | None = None, spill: Pat
     it, work spills to the folder `spill`.
 
     No extension is loaded or looked for on the network, and time zones stay out: every time is plain UTC.
+    Raises UsageError when `memory` is no size, or too little to work with.
     """
+    if memory is not None:
+        check_memory(memory)
     connection = duckdb.connect()
     settings = {
         "autoinstall_known_extensions": "false",
@@ -34,6 +45,15 @@ def connect(*, threads: int | None = None, memory: str | None = None, spill: Pat
     for name, value in settings.items():
         connection.execute(f"SET {name} = {literal(value)}")
     return connection
+
+
+def check_memory(size: str) -> None:
+    """Raises UsageError when a text is no size of memory, or too little to work with."""
+    told = _SIZE.fullmatch(size)
+    if told is None:
+        raise UsageError(f"{size!r} is no size of memory", "write 4GB or 600MB")
+    if float(told["number"]) * _MB[told["unit"].lower()] < LEAST_MEMORY:
+        raise UsageError(f"{size} is too little memory", f"give at least {LEAST_MEMORY}MB, better 1GB and more")
 
 
 CORE = (
@@ -54,14 +74,29 @@ def give_core(connection: Connection) -> None:
 
 
 def interruptible(connection: Connection, work: Callable[[], T]) -> T:
-    """What `work` finds on the connection. In a thread of its own: DuckDB may look for a Ctrl-C only after seconds."""
+    """What `work` finds on the connection. In a thread of its own: DuckDB may look for a Ctrl-C only after seconds.
+
+    A Ctrl-C ends `work` wherever it is, in a query or in Python between two, and is raised when it has ended.
+    """
+    thread: list[int] = []
+
+    def worked() -> T:
+        thread.append(threading.get_ident())
+        return work()
+
     with ThreadPoolExecutor(max_workers=1) as pool:
-        future = pool.submit(work)
+        future = pool.submit(worked)
         try:
             while not future.done():
                 wait([future], timeout=0.5)  # Windows does not wake up from an endless one
         except BaseException:
-            connection.interrupt()
+            while not future.done():
+                connection.interrupt()
+                for number in thread:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(number), ctypes.py_object(KeyboardInterrupt)
+                    )
+                wait([future], timeout=0.1)
             raise
         return future.result()
 

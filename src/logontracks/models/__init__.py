@@ -32,6 +32,7 @@ MODELS = (
     "logged",
     "boot_evidence",
     "boots",
+    "wakes",
     "clock_steps",
     "account_uses",
     "account_names",
@@ -46,18 +47,32 @@ MODELS = (
     "folds",
     "session_ends",
     "session_facts",
+    "session_by_id",
     "sessions_told",
     "desk_times",
     "presence",
     "sessions",
     "controllers",
     "authentications",
+    "host_lookup",
+    "sightings",
+    "addresses",
+    "session_sources",
+    "skews",
+    "links",
+    "explicit_uses",
+    "seats",
+    "hop_sources",
+    "hops",
+    "tracks",
     "attempts",
     "told_attempts",
     "failed_attempts",
     "failures",
     "log_spans",
     "coverage",
+    "silences",
+    "unlogged",
     "blind_spots",
     "evidence",
     "hosts",
@@ -124,12 +139,20 @@ def parameters() -> Mapping[str, str]:
     options = (row for row in catalogue.table("ticket_options") if row["name"] not in {"unused", "reserved"})
     return {
         "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),
+        "backslash": "CHR(92)",  # in a literal some engines take it for an escape
         "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
+        # what stands for the host itself, or for no address
+        "no_addresses": "'127.0.0.1', '::1', 'LOCAL', '0.0.0.0', '::'",
         "ticket_option_words": ", ".join(
             f"CASE WHEN has_bit(e.ticket_options, {int(row['mask'], 16)}) THEN '{row['name']} ' ELSE '' END"
             for row in options
         ),
         **{row["name"]: row["value"] for row in catalogue.table("parameters")},
+        **{  # seconds in microseconds, which are too many for a small integer
+            f"{row['name'][:-2]}_us": str(int(float(row["value"]) * 1_000_000))
+            for row in catalogue.table("parameters")
+            if row["name"].endswith("_s")
+        },
     }
 
 
@@ -155,7 +178,7 @@ def version() -> str:
 FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "marks": ("marks", {"provider": "VARCHAR", "event_id": "INTEGER", "mark": "VARCHAR"}),
     "logon_types": ("logon_types", {"code": "INTEGER", "symbol": "VARCHAR"}),
-    "windows_builds": ("windows_builds", {"build": "INTEGER", "name": "VARCHAR", "kind": "VARCHAR"}),
+    "windows_builds": ("windows_builds", {"build": "INTEGER", "workstation": "VARCHAR", "server": "VARCHAR"}),
     "kerberos_codes": ("kerberos_codes", {"code": "BIGINT", "meaning": "VARCHAR", "windows_reason": "VARCHAR"}),
     "status_codes": (
         "status_codes",
@@ -163,11 +186,23 @@ FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "encryption_types": ("encryption_types", {"code": "BIGINT", "symbol": "VARCHAR", "weak": "VARCHAR"}),
     "preauth_types": ("preauth_types", {"code": "BIGINT", "symbol": "VARCHAR", "meaning": "VARCHAR"}),
-    "event_kinds": ("events", {"provider": "VARCHAR", "event_id": "INTEGER", "subcategory": "VARCHAR"}),
-    "audit_policy": ("audit_policy", {"name": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"}),
+    "event_kinds": (
+        "events",
+        {
+            "provider": "VARCHAR",
+            "event_id": "INTEGER",
+            "subcategory": "VARCHAR",
+            "subcategory_guid": "VARCHAR",
+            "host_role": "VARCHAR",
+        },
+    ),
+    "audit_policy": (
+        "audit_policy",
+        {"name": "VARCHAR", "category": "VARCHAR", "guid": "VARCHAR", "how_to_set": "VARCHAR"},
+    ),
     "blind_spot_texts": (
         "blind_spots",
-        {"kind": "VARCHAR", "subcategory": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
+        {"kind": "VARCHAR", "subcategory": "VARCHAR", "unit": "VARCHAR", "what": "VARCHAR", "unsafe": "VARCHAR"},
     ),
 }
 """Tables of facts that models read: the table of the catalogue, and the columns they need."""

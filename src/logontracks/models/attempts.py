@@ -89,7 +89,8 @@ def work(connection: Connection) -> pa.Table:
         WHERE e.mark = 'failure'
         UNION ALL
         SELECT {_NAME.format("name")}, epoch_us(time), authentication_id,
-            CASE WHEN protocol = 'ntlm' AND event_id <> 4776 THEN 'ntlm_audit' ELSE protocol END, host_id, account_id,
+            CASE WHEN protocol = 'ntlm' AND event_id NOT IN (680, 681, 4776) THEN 'ntlm_audit' ELSE protocol END,
+            host_id, account_id,
             COALESCE(status, 0), LOWER(client_address), LOWER(workstation), NULL
         FROM authentications WHERE NOT success AND step <> 'mapping' AND event_id NOT BETWEEN 4020 AND 4023
         ORDER BY name, moment, layer, uid""")

@@ -98,20 +98,20 @@ SELECT
         END AS step,
     COALESCE(n.account_id, v.account_id, d.account_id) AS account_id,
     COALESCE(a.account, CASE WHEN e.target_domain IS NULL THEN e.target_name
-        ELSE CONCAT(e.target_domain, '\', e.target_name) END) AS account,
+        ELSE CONCAT(e.target_domain, $backslash, e.target_name) END) AS account,
     e.target_domain AS domain, e.target_name AS name, COALESCE(e.target_sid, a.sid) AS sid,
     e.source_address AS client_address, e.source_port AS client_port, e.workstation AS workstation,
     e.service_name AS service_name,
     CASE WHEN e.service_name LIKE '%$$' THEN SUBSTR(e.service_name, 1, LENGTH(e.service_name) - 1) END AS service_host,
     CASE WHEN e.service_name LIKE '%$$' THEN 'computer'
-        WHEN LOWER(e.service_name) = 'krbtgt' OR e.service_sid LIKE 'S-1-5-21-%-502' THEN 'tickets'
-        WHEN LOWER(e.service_name) LIKE 'krbtgt/%' THEN CASE WHEN e.mark = 'service_ticket' THEN 'referral' ELSE 'tickets' END
+        WHEN e.service_name_key = 'krbtgt' OR e.service_sid LIKE 'S-1-5-21-%-502' THEN 'tickets'
+        WHEN e.service_name_key LIKE 'krbtgt/%' THEN CASE WHEN e.mark = 'service_ticket' THEN 'referral' ELSE 'tickets' END
         WHEN e.service_name IS NOT NULL THEN 'account' END AS service_kind,
     COALESCE(e.server_name, e.target_server) AS server,
-    CASE WHEN e.mark = 'preauth_failure' OR e.event_id = 4775 THEN FALSE
+    CASE WHEN e.mark = 'preauth_failure' OR e.event_id IN (679, 4775) THEN FALSE
         WHEN e.mark = 'ntlm_audit' AND e.status IS NULL THEN NULL
         ELSE e.code = 0 END AS success,
-    CASE WHEN e.event_id = 4775 THEN 'No account was found for it'
+    CASE WHEN e.event_id IN (679, 4775) THEN 'No account was found for it'
         WHEN e.mark = 'ntlm_audit' AND e.status IS NULL THEN NULL
         WHEN e.code = 0 AND e.mark <> 'preauth_failure' THEN 'success'
         WHEN e.ntlm = 1 THEN COALESCE(t.meaning, CONCAT('code ', told_code(e.code)))

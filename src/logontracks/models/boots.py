@@ -31,11 +31,14 @@ Columns:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
-from itertools import groupby
+from itertools import accumulate, groupby, zip_longest
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
 
 STOPS = {"audit_stop", "log_stop", "system_stop"}
 NOWHERE = 1 << 62  # a place behind every record
+_BATCH = 10_000
+_FEW = 32  # lives of a host that each of its records is compared with; of more, records are sorted to find theirs
 
 
 @dataclass
@@ -96,7 +101,11 @@ class Ask(NamedTuple):
     after: int
     until: int
     time: datetime
-    logons_only: bool
+    logons_only: bool = False
+
+    @property
+    def stretch(self) -> tuple[int, int, int, bool]:
+        return self.host_id, self.after, self.until, self.logons_only
 
 
 def work(connection: Connection) -> pa.Table:
@@ -105,18 +114,27 @@ def work(connection: Connection) -> pa.Table:
         SELECT host_id, channel, mark, seq, seq_last, seq_before, time, uid, uptime_s, boot_type, records, claim,
             step_us
         FROM boot_evidence WHERE mark <> 'clock' OR ABS(step_us) >= 1000000
-        ORDER BY host_id, seq, uid, mark""").fetchall()
-    hosts = {host: [Sign(*row) for row in own] for host, own in groupby(rows, key=lambda row: row[0])}
-    hosts |= {host: [] for (host,) in connection.execute("SELECT DISTINCT host_id FROM logged").fetchall()
-              if host not in hosts}  # fmt: skip
-    lives = {host: _lives(signs) for host, signs in sorted(hosts.items())}
+        ORDER BY host_id, seq, uid, mark""")
+    lives: dict[int, list[Life]] = {}
+    ends: dict[int, list[Sign]] = {}
+    for host, signs in groupby(_signs(rows), key=lambda sign: sign.host_id):
+        own = list(signs)
+        lives[host], ends[host] = _lives(own), _ends(own)
+    for (host,) in connection.execute("SELECT DISTINCT host_id FROM host_names").fetchall():
+        lives.setdefault(host, [Life()])
+    lives = dict(sorted(lives.items()))
     _place_starts(connection, lives)
-    for host, own in lives.items():
-        _assign_stops(own, hosts[host])
+    for host, stops in ends.items():
+        _assign_stops(lives[host], stops)
     _cut_after_stops(connection, lives)
     _last_signs(connection, lives)
     told = [row for host, own in lives.items() for row in _rows(host, own)]
     return pa.Table.from_pylist(told, schema=_TYPES)
+
+
+def _signs(rows: Connection) -> Iterator[Sign]:
+    while batch := rows.fetchmany(_BATCH):
+        yield from (Sign(*row) for row in batch)
 
 
 def _lives(signs: list[Sign]) -> list[Life]:
@@ -126,206 +144,269 @@ def _lives(signs: list[Sign]) -> list[Life]:
     pairs = aligned(security_starts(security), system_starts(system))
     found = [Life(), *(Life(ours, theirs, ours.seq if ours else None) for ours, theirs in pairs)]
     hint = min((sign for sign in security if sign.mark == "hint"), key=lambda sign: sign.seq, default=None)
-    uptime = next((sign for sign in system if sign.mark == "uptime"), None)
-    if hint and not any(life.place is not None and life.place <= hint.seq for life in found):
+    uptime = next((sign for sign in system if sign.mark == "uptime" and sign.uptime_s is not None), None)
+    if hint and not any(
+        (life.place is not None and life.place <= hint.seq) or _is_start_of(life, hint.claim) for life in found
+    ):
         found[0].claim = hint.claim
     elif uptime and not any(life.system and life.system.seq <= uptime.seq for life in found):
-        found[0].claim = uptime.time - timedelta(seconds=uptime.uptime_s or 0)
+        found[0].claim = uptime.started
     return found
+
+
+def _is_start_of(life: Life, claim: datetime | None) -> bool:
+    """Whether the System log tells of the start that a hint claims: then the Security log begins in that life."""
+    return bool(life.system and claim and abs(life.system.moment - claim) <= seconds("boot_clock_s"))
+
+
+def _ends(signs: list[Sign]) -> list[Sign]:
+    """The stops of a host, and that it was asked to stop. Who was asked for a fast startup only went to sleep."""
+    found: list[Sign] = []
+    next_starts: dict[str, Sign] = {}
+    for _, here in groupby(reversed(signs), key=lambda sign: sign.seq):
+        starts = {}
+        for sign in here:
+            next_ = next_starts.get(sign.channel)
+            slept = next_ is not None and next_.mark == "boot_type" and next_.boot_type not in COLD
+            if sign.mark in STOPS or (sign.mark == "shutdown_asked" and not slept):
+                found.append(sign)
+            if sign.mark in SYSTEM_STARTS:
+                starts[sign.channel] = sign
+        next_starts |= starts
+    return found[::-1]
 
 
 def _place_starts(connection: Connection, lives: dict[int, list[Life]]) -> None:
     """A start that only the System log or a hint tells of cuts the Security log at its time, between the starts around
     it."""
-    asked: list[tuple[Life, Ask]] = []
+    seen: list[tuple[Life, Ask]] = []
+    hinted: list[tuple[Life, Ask]] = []
     for host, own in lives.items():
-        for at, life in enumerate(own):
-            if life.system and not life.security:
-                before = max((other.place for other in own[:at] if other.place is not None), default=-1)
-                after = min((other.place for other in own[at:] if other.place is not None), default=NOWHERE)
-                asked.append((life, Ask(host, before, after, life.system.moment, logons_only=False)))
+        before = -1
+        for life, after in zip(own, _places_behind(own), strict=True):
+            if life.system and life.place is None:
+                seen.append((life, Ask(host, before, after, life.system.moment)))
             elif life.security and life.security.after is not None and life.security.claim:
                 # half of all records have no hint: those before the first that has, and after the start
-                ask = Ask(host, life.security.after, life.security.seq, life.security.claim, logons_only=False)
-                asked.append((life, ask))
-    for (life, ask), place in zip(asked, _first_after(connection, [ask for _, ask in asked]), strict=True):
-        life.place = ask.until if place is None else place
+                hinted.append((life, Ask(host, life.security.after, life.security.seq, life.security.claim)))
+            before = before if life.place is None else life.place
+    for asked in (seen, hinted):
+        for (life, ask), place in zip(asked, _first_after(connection, [ask for _, ask in asked]), strict=True):
+            life.place = ask.until if place is None else place
+    for own in lives.values():
+        reached = -NOWHERE
+        for life in own[1:]:  # by a clock that was set back a later life may seem to begin before
+            life.place = reached = max(reached, NOWHERE if life.place is None else life.place)
 
 
-def _assign_stops(own: list[Life], signs: list[Sign]) -> None:
+def _assign_stops(own: list[Life], stops: list[Sign]) -> None:
     """Each stop to the life that it ends: its place tells. Only the kernel's last words may stand behind the first of
     the next life, which the event log service writes before it has them."""
-    for sign in signs:
-        if sign.mark not in STOPS and (sign.mark != "shutdown_asked" or _only_slept(sign, signs)):
-            continue
+    places = [life.place for life in own if life.place is not None]
+    seen = [(life.system.seq, at, life.system) for at, life in enumerate(own) if life.system]
+    for sign in stops:
         if sign.channel == SYSTEM:
-            at = max(n for n, life in enumerate(own) if n == 0 or (life.system and life.system.seq <= sign.seq))
-            start = own[at].system
-            if at and start and sign.mark == "system_stop" and sign.seq - start.seq <= LATE_RECORDS:
+            before = bisect_right(seen, sign.seq, key=lambda start: start[0])
+            seq, at, _ = seen[before - 1] if before else (0, 0, None)
+            if at and sign.mark == "system_stop" and sign.seq - seq <= LATE_RECORDS:
                 at -= not any(stop.mark == "system_stop" for stop in own[at - 1].stops)
         else:
-            at = max(n for n, life in enumerate(own) if n == 0 or (life.place is not None and life.place <= sign.seq))
+            at = bisect_right(places, sign.seq)
         (own[at].stops if sign.mark in STOPS else own[at].asked).append(sign)
-
-
-def _only_slept(ask: Sign, signs: list[Sign]) -> bool:
-    """Whether the shutdown that was asked for was a fast startup's: the kernel went to sleep, and woke up."""
-    starts = (sign for sign in signs if sign.mark in SYSTEM_STARTS and sign.channel == ask.channel)
-    next_ = min((sign for sign in starts if sign.seq > ask.seq), key=lambda sign: sign.seq, default=None)
-    return next_ is not None and next_.mark == "boot_type" and next_.boot_type not in COLD
 
 
 def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> None:
     """A stop with no start after it is evidence of one: who logs on later does so in a new life."""
-    asked: list[tuple[int, Life, Sign, Ask]] = []
+    asked: list[tuple[Life, Sign, Ask]] = []
     for host, own in lives.items():
-        for at, life in enumerate(own):
-            until = next((other.place for other in own[at + 1 :] if other.place is not None), NOWHERE)
-            by_audit = [sign for sign in life.stops if sign.mark == "audit_stop"]
-            for sign in by_audit:
-                ask = Ask(host, sign.seq, until, sign.time + seconds("boot_quiet_s"), logons_only=False)
-                asked.append((host, life, sign, ask))
-            if at + 1 < len(own) or by_audit:
-                continue
-            from_ = life.place or -1
-            for sign in life.stops or life.asked:
-                wait = seconds("boot_quiet_s" if sign.mark in STOPS else "shutdown_asked_s")
-                asked.append((host, life, sign, Ask(host, from_, until, sign.time + wait, sign.mark not in STOPS)))
+        for life, until in zip(own, _places_behind(own), strict=True):
+            by_audit = {sign.seq: sign for sign in life.stops if sign.mark == "audit_stop"}
+            for sign, next_ in zip_longest(by_audit.values(), list(by_audit)[1:]):
+                # of stops that are told one after the other, the last
+                wait = Ask(host, sign.seq, until if next_ is None else next_ + 1, sign.time + seconds("boot_quiet_s"))
+                asked.append((life, sign, wait))
+            if life is own[-1] and not by_audit:
+                from_ = -1 if life.place is None else life.place
+                for sign in life.stops or life.asked:
+                    wait_s = seconds("boot_quiet_s" if sign.mark in STOPS else "shutdown_asked_s")
+                    ask = Ask(host, from_, until, sign.time + wait_s, sign.mark not in STOPS)
+                    asked.append((life, sign, ask))
     places = _first_after(connection, [ask for *_, ask in asked])
     outlived = _outlived(connection, [(ask, place) for (*_, ask), place in zip(asked, places, strict=True)])
-    for (host, life, sign, _), place, ran_on in zip(asked, places, outlived, strict=True):
-        own = lives[host]
-        if place is None or ran_on or any(other.place == place for other in own):
-            continue
-        behind = Life(place=place, stops=[s for s in life.stops if s.time > sign.time + seconds("boot_kin_s")])
-        life.stops = [s for s in life.stops if s not in behind.stops]
-        own.insert(own.index(life) + 1, behind)
+    cuts: dict[int, dict[int, Sign]] = defaultdict(dict)
+    for (life, sign, _), place, ran_on in zip(asked, places, outlived, strict=True):
+        if place is not None and not ran_on:
+            cuts[id(life)].setdefault(place, sign)
+    for host, own in lives.items():
+        if any(id(life) in cuts for life in own):
+            lives[host] = list(_cut(own, cuts))
+
+
+def _cut(own: list[Life], cuts: dict[int, dict[int, Sign]]) -> Iterator[Life]:
+    """Lives with those that begin at the cuts, each with the stops that are not before it."""
+    taken = {life.place for life in own}
+    for life in own:
+        new = sorted((place, sign) for place, sign in cuts.get(id(life), {}).items() if place not in taken)
+        parts = [life, *(Life(place=place) for place, _ in new)]
+        until = list(accumulate((sign.time + seconds("boot_kin_s") for _, sign in new), max))
+        stops, life.stops = life.stops, []
+        for stop in stops:
+            parts[bisect_left(until, stop.time)].stops.append(stop)
+        yield from parts
 
 
 def _first_after(connection: Connection, asks: list[Ask]) -> list[int | None]:
-    """Answers to the questions, in their order."""
+    """Answers to the questions, in their order. The stretches that are asked about may not overlap."""
     if not asks:
         return []
-    table = pa.table(
-        {
-            "n": pa.array(range(len(asks)), pa.int64()),
-            "host_id": pa.array([ask.host_id for ask in asks], pa.int64()),
-            "after": pa.array([ask.after for ask in asks], pa.int64()),
-            "until": pa.array([ask.until for ask in asks], pa.int64()),
-            "moment": pa.array([ask.time for ask in asks], pa.timestamp("us")),
-            "logons_only": pa.array([ask.logons_only for ask in asks], pa.bool_()),
-        }
-    )
-    connection.register("asks", table)
-    found = dict(
-        connection.execute("""
-            SELECT a.n, MIN(e.seq) FROM asks AS a
-            JOIN logged AS e ON e.host_id = a.host_id AND e.seq > a.after AND e.seq < a.until AND e.time >= a.moment
-            WHERE e.channel = 'Security' AND (e.mark = 'logon' OR NOT a.logons_only)
-            GROUP BY a.n""").fetchall()
-    )
-    connection.unregister("asks")
-    return [found.get(n) for n in range(len(asks))]
+    stretches = {stretch: n for n, stretch in enumerate(dict.fromkeys(ask.stretch for ask in asks))}
+    moments = sorted({(stretches[ask.stretch], ask.time) for ask in asks})
+    _give(connection, "stretches", "n host_id after until logons_only", [(n, *each) for each, n in stretches.items()])
+    _give(connection, "moments", "n moment", moments)
+    # a record answers the latest moment that it is behind; what answers a later one, answers all before as well
+    found = {
+        (n, moment): seq
+        for n, moment, seq in connection.execute("""
+            SELECT m.n, m.moment, MIN(r.seq) FROM (
+                SELECT s.n, e.seq, e.time
+                FROM (SELECT * FROM logged AS o SEMI JOIN stretches AS h ON h.host_id = o.host_id
+                    WHERE o.channel = 'Security') AS e
+                ASOF JOIN stretches AS s ON e.host_id = s.host_id AND e.seq > s.after
+                WHERE e.seq < s.until AND (e.mark = 'logon' OR NOT s.logons_only)) AS r
+            ASOF JOIN moments AS m ON r.n = m.n AND r.time >= m.moment
+            GROUP BY m.n, m.moment""").fetchall()
+    }
+    _take_back(connection, "stretches", "moments")
+    answers: dict[tuple[int, datetime], int | None] = {}
+    for n, later in groupby(reversed(moments), key=itemgetter(0)):
+        first = NOWHERE
+        for _, moment in later:
+            first = min(first, found.get((n, moment), NOWHERE))
+            answers[n, moment] = None if first == NOWHERE else first
+    return [answers[stretches[ask.stretch], ask.time] for ask in asks]
 
 
 def _outlived(connection: Connection, cuts: list[tuple[Ask, int | None]]) -> list[bool]:
     """Whether a session from before the place is used behind it: then the host that was asked to stop never did."""
-    asked = [(n, ask, place) for n, (ask, place) in enumerate(cuts) if ask.logons_only and place is not None]
+    asked = [(n, ask.host_id, place) for n, (ask, place) in enumerate(cuts) if ask.logons_only and place is not None]
     if not asked:
         return [False] * len(cuts)
-    table = pa.table(
-        {
-            "n": pa.array([n for n, *_ in asked], pa.int64()),
-            "host_id": pa.array([ask.host_id for _, ask, _ in asked], pa.int64()),
-            "after": pa.array([ask.after for _, ask, _ in asked], pa.int64()),
-            "place": pa.array([place for *_, place in asked], pa.int64()),
-            "until": pa.array([ask.until for _, ask, _ in asked], pa.int64()),
-        }
-    )
-    connection.register("cuts", table)
+    _give(connection, "cuts", "n host_id place", asked)
+    _give(connection, "stretches", "host_id after", sorted({ask[:2] for ask, _ in cuts if ask.logons_only}))
     found = connection.execute("""
-        SELECT DISTINCT n FROM (
-            SELECT c.n, e.target_logon_id,
-                MAX(CASE WHEN e.seq < c.place AND e.mark = 'logon' THEN 1 ELSE 0 END) AS before,
-                MIN(CASE WHEN e.seq >= c.place AND e.mark = 'logon' THEN e.seq END) AS anew,
-                MIN(CASE WHEN e.seq >= c.place AND e.mark <> 'logon' THEN e.seq END) AS used
-            FROM cuts AS c
-            JOIN logged AS e ON e.host_id = c.host_id AND e.seq >= c.after AND e.seq < c.until
-            WHERE e.channel = 'Security' AND e.target_logon_id IS NOT NULL AND e.mark IS NOT NULL
-            GROUP BY c.n, e.target_logon_id) AS ids
-        WHERE before = 1 AND used IS NOT NULL AND (anew IS NULL OR used < anew)""").fetchall()
-    connection.unregister("cuts")
-    return [n in {n for (n,) in found} for n in range(len(cuts))]
+        WITH uses AS (
+            SELECT e.host_id, e.target_logon_id AS logon_id, e.seq, SUM(CASE WHEN e.mark = 'logon' THEN 1 ELSE 0 END)
+                OVER (PARTITION BY e.host_id, e.target_logon_id ORDER BY e.seq) AS logons
+            FROM stretches AS s
+            JOIN logged AS e ON e.host_id = s.host_id AND e.seq >= s.after
+            WHERE e.channel = 'Security' AND e.target_logon_id IS NOT NULL AND e.mark IS NOT NULL),
+        sessions AS (
+            SELECT host_id, MIN(seq) AS first_seq, MAX(seq) AS last_seq FROM uses
+            WHERE logons > 0 GROUP BY host_id, logon_id, logons),
+        reaching AS (
+            SELECT host_id, first_seq, MAX(last_seq) OVER (PARTITION BY host_id ORDER BY first_seq) AS last_seq
+            FROM sessions)
+        SELECT c.n FROM cuts AS c ASOF JOIN reaching AS r ON r.host_id = c.host_id AND c.place > r.first_seq
+        WHERE r.last_seq >= c.place""").fetchall()
+    _take_back(connection, "cuts", "stretches")
+    ran_on = {n for (n,) in found}
+    return [n in ran_on for n in range(len(cuts))]
 
 
 def _last_signs(connection: Connection, lives: dict[int, list[Life]]) -> None:
     """First and last record of each life: in the order of the Security log, and by time in the others where no clock
     was set so that times of two lives mix."""
-    spans = [(host, at, *_places(own, at), *_window(own, at)) for host, own in lives.items() for at in range(len(own))]
-    names = ("host_id", "life", "from_seq", "until_seq", "from_time", "until_time")
-    kinds = (pa.int64(), pa.int64(), pa.int64(), pa.int64(), pa.timestamp("us"), pa.timestamp("us"))
-    columns = [pa.array([span[at] for span in spans], kind) for at, kind in enumerate(kinds)]
-    connection.register("spans", pa.Table.from_arrays(columns, names=list(names)))
-    rows = connection.execute("""
-        WITH ends AS (
-            SELECT s.host_id, s.life, MIN(e.seq) AS first_seq, MAX(e.seq) AS last_seq FROM spans AS s
-            JOIN logged AS e ON e.host_id = s.host_id AND e.seq >= s.from_seq AND e.seq < s.until_seq
-            WHERE e.channel = 'Security' GROUP BY s.host_id, s.life),
-        others AS (
-            SELECT s.host_id, s.life, MIN(e.time) AS first_time, MAX(e.time) AS last_time FROM spans AS s
-            JOIN logged AS e ON e.host_id = s.host_id AND e.time >= s.from_time AND e.time < s.until_time
-            WHERE e.channel <> 'Security' GROUP BY s.host_id, s.life)
-        SELECT s.host_id, s.life, MIN(f.uid), MIN(f.time), MIN(l.uid), MIN(l.time), MIN(l.host), MIN(o.last_time),
-            MIN(x.uid), MIN(x.host)
-        FROM spans AS s
-        LEFT JOIN ends AS n ON n.host_id = s.host_id AND n.life = s.life
-        LEFT JOIN logged AS f ON f.host_id = s.host_id AND f.seq = n.first_seq AND f.channel = 'Security'
-        LEFT JOIN logged AS l ON l.host_id = s.host_id AND l.seq = n.last_seq AND l.channel = 'Security'
-        LEFT JOIN others AS o ON o.host_id = s.host_id AND o.life = s.life
-        LEFT JOIN logged AS x ON x.host_id = s.host_id AND x.time = o.last_time AND x.channel <> 'Security'
-        GROUP BY s.host_id, s.life""").fetchall()
-    connection.unregister("spans")
-    for host, at, first_uid, first_time, uid, time, name, other_time, other_uid, other_name in rows:
-        life = lives[host][at]
-        life.first_uid, life.first_time, life.last_uid, life.last_time, life.host = (
-            first_uid,
-            first_time,
-            uid,
-            time,
-            name,
-        )
-        life.place_empty = uid is None
-        if other_time is not None and (time is None or other_time > time):
-            life.last_uid, life.last_time = other_uid, other_time
-        life.host = life.host or other_name
-        life.first_uid = life.first_uid if life.first_uid is not None else other_uid
+    few = {host: own for host, own in lives.items() if len(own) <= _FEW}
+    many = {host: own for host, own in lives.items() if len(own) > _FEW}
+    for join, hosts in (("JOIN", few), ("ASOF JOIN", many)):
+        if not hosts:
+            continue
+        _give(connection, "spans", "host_id life from_seq until_seq",
+              [(host, *span) for host, own in hosts.items() for span in _spans(own)])  # fmt: skip
+        _give(connection, "windows", "host_id life from_time until_time",
+              [(host, *window) for host, own in hosts.items() for window in _windows(own)])  # fmt: skip
+        ends = connection.execute(f"""
+            SELECT s.host_id, s.life, MIN(row(e.seq, e.uid, e.time)), MAX(row(e.seq, -e.uid, e.time, e.host))
+            FROM (SELECT * FROM logged AS o SEMI JOIN spans AS h ON h.host_id = o.host_id
+                WHERE o.channel = 'Security') AS e
+            {join} spans AS s ON e.host_id = s.host_id AND e.seq >= s.from_seq
+            WHERE e.seq < s.until_seq GROUP BY s.host_id, s.life""").fetchall()
+        others = connection.execute(f"""
+            SELECT w.host_id, w.life, MAX(row(e.time, -e.uid, e.host))
+            FROM (SELECT * FROM logged AS o SEMI JOIN windows AS h ON h.host_id = o.host_id
+                WHERE o.channel <> 'Security') AS e
+            {join} windows AS w ON e.host_id = w.host_id AND e.time >= w.from_time
+            WHERE e.time < w.until_time GROUP BY w.host_id, w.life""").fetchall()
+        _take_back(connection, "spans", "windows")
+        for host, at, first, last in ends:
+            life = lives[host][at]
+            _, life.first_uid, life.first_time = first
+            _, uid, life.last_time, life.host = last
+            life.last_uid, life.place_empty = -uid, False
+        for host, at, (time, uid, name) in others:
+            life = lives[host][at]
+            if life.last_time is None or time > life.last_time:
+                life.last_uid, life.last_time = -uid, time
+            life.host = life.host or name
+            life.first_uid = life.first_uid if life.first_uid is not None else -uid
 
 
-def _places(own: list[Life], at: int) -> tuple[int, int]:
-    """Where a life begins and ends in the order of the Security log."""
-    until = next((life.place for life in own[at + 1 :] if life.place is not None), NOWHERE)
-    place = own[at].place
-    return (-NOWHERE if at == 0 else until if place is None else place), until
+_KINDS = {"logons_only": pa.bool_(), **dict.fromkeys(("moment", "from_time", "until_time"), pa.timestamp("us"))}
 
 
-def _window(own: list[Life], at: int) -> tuple[datetime | None, datetime | None]:
-    """Begin and end of a life by its clock; None where other lives have times between them."""
-    start = datetime(1, 1, 1) if at == 0 else own[at].start_time  # noqa: DTZ001 - naive UTC as all times here
-    until = own[at + 1].start_time if at + 1 < len(own) else datetime(9999, 1, 1)  # noqa: DTZ001
-    if start is None or until is None or start >= until:
-        return None, None
-    others = [life.start_time for n, life in enumerate(own) if n not in {at, at + 1}]
-    mixed = any(other is not None and start <= other < until for other in others)
-    return (None, None) if mixed else (start, until)
+def _give(connection: Connection, name: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Rows as a table that SQL can join."""
+    arrays = {
+        column: pa.array([row[at] for row in rows], _KINDS.get(column, pa.int64()))
+        for at, column in enumerate(columns.split())
+    }
+    connection.register(name, pa.table(arrays))
+
+
+def _take_back(connection: Connection, *names: str) -> None:
+    for name in names:
+        connection.unregister(name)
+
+
+def _places_behind(own: list[Life]) -> list[int]:
+    """For each life where the next one begins, in the order of the Security log."""
+    found = [NOWHERE]
+    for life in reversed(own[1:]):
+        found.append(found[-1] if life.place is None else life.place)
+    return found[::-1]
+
+
+def _spans(own: list[Life]) -> Iterator[tuple[int, int, int]]:
+    """Lives that have a place in the order of the Security log: which, from where, until where."""
+    for at, (life, until) in enumerate(zip(own, _places_behind(own), strict=True)):
+        from_ = -NOWHERE if life.place is None else life.place
+        if from_ < until:
+            yield at, from_, until
+
+
+def _windows(own: list[Life]) -> Iterator[tuple[int, datetime, datetime]]:
+    """Lives with begin and end by the clock, where no other life has its begin between them."""
+    starts = [life.start_time for life in own]
+    known = sorted(start for start in starts if start)
+    for at, start in enumerate(starts):
+        from_ = datetime.min if at == 0 else start  # noqa: DTZ901 - naive UTC as all times here
+        until = starts[at + 1] if at + 1 < len(own) else datetime.max  # noqa: DTZ901
+        if from_ is None or until is None or from_ >= until:
+            continue
+        between = bisect_left(known, until) - bisect_left(known, from_)
+        if between == (start is not None and from_ <= start < until):
+            yield at, from_, until
 
 
 def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
     number = 0
-    for at, life in enumerate(own):
+    system_until: list[int | None] = [None]
+    for life in reversed(own[1:]):
+        system_until.append(life.system.seq if life.system else system_until[-1])
+    for at, (life, until) in enumerate(zip(own, _places_behind(own), strict=True)):
         if at == 0 and not life.stops and (life.first_uid is None or (life.place_empty and len(own) > 1)):
             continue  # the logs begin with a start
         number += 1
-        from_, until = _places(own, at)
         start = next((start for start in (life.security, life.system) if start), None)
         first_uid = start.uid if start else life.first_uid
         yield {
@@ -336,10 +417,10 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
             "start_time": life.start_time,
             "started_by": " ".join(life.marks) or None,
             "last_time": life.last_time,
-            "security_from": None if at == 0 else from_,
+            "security_from": life.place,
             "security_until": None if until == NOWHERE else until,
             "system_from": -1 if at == 0 else life.system.seq if life.system else None,
-            "system_until": next((other.system.seq for other in own[at + 1 :] if other.system), None),
+            "system_until": system_until[-1 - at],
             "start_uid": start.uid if start else None,
             **_end(life, own[at + 1] if at + 1 < len(own) else None),
         }

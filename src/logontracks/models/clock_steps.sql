@@ -1,21 +1,19 @@
 -- One row for each time that the clock of a host was set by a second or more while it ran.
--- Reads: logged, boots.
+-- Reads: logged, boots, wakes.
 -- seq is the first place in the Security log with the new time. The Security log tells it best (4616); where it tells
 -- none in a boot, Kernel-General 1 of the System log is put where the times of the Security log have room for it: of a
 -- clock that was set back, where they fall most. A clock that catches up when the host wakes was not set: that time has
--- passed.
+-- passed. The record of the wake (Kernel-Power 107) is written before or after it does.
 
-WITH wakes AS (
-    SELECT host_id AS host_id, time AS time FROM logged WHERE mark = 'wake'
-),
-told AS (
+WITH told AS (
     SELECT e.host_id AS host_id, b.boot_id AS boot_id, e.seq AS seq, e.time AS time, e.uid AS uid,
         micros(e.new_time) - micros(e.old_time) AS step_us
     FROM logged AS e
     JOIN boots AS b ON b.host_id = e.host_id
         AND e.seq >= COALESCE(b.security_from, -1) AND e.seq < COALESCE(b.security_until, 4611686018427387904)
     LEFT JOIN wakes AS w ON w.host_id = e.host_id AND e.new_time > e.old_time
-        AND ABS(micros(w.time) - micros(e.new_time)) <= $wake_s * 1000000
+        AND (ABS(micros(w.time) - micros(e.new_time)) <= $wake_s * 1000000
+            OR ABS(micros(w.time) - micros(e.old_time)) <= $wake_s * 1000000)
     WHERE e.mark = 'clock' AND e.channel = 'Security' AND w.host_id IS NULL
         AND ABS(micros(e.new_time) - micros(e.old_time)) >= $clock_step_s * 1000000
 ),
@@ -33,7 +31,8 @@ candidates AS (
     JOIN boots AS b ON b.host_id = e.host_id AND (b.start_time IS NULL OR b.start_time <= e.old_time)
         AND (b.end_time IS NULL OR b.end_time >= e.new_time)
     LEFT JOIN wakes AS w ON w.host_id = e.host_id AND e.new_time > e.old_time
-        AND ABS(micros(w.time) - micros(e.new_time)) <= $wake_s * 1000000
+        AND (ABS(micros(w.time) - micros(e.new_time)) <= $wake_s * 1000000
+            OR ABS(micros(w.time) - micros(e.old_time)) <= $wake_s * 1000000)
     WHERE e.mark = 'clock' AND e.channel = 'System' AND w.host_id IS NULL
         AND ABS(micros(e.new_time) - micros(e.old_time)) >= $clock_step_s * 1000000
 ),

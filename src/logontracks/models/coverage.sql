@@ -1,26 +1,57 @@
 -- One row for each audit subcategory that a host wrote records of on a day, and for each of its other logs that serves:
 -- what is there. A day without a row is one without such a record.
--- Reads: event_counts, host_names, event_kinds.
+-- Reads: event_counts, host_names, event_kinds, logged, status_codes.
+-- A failed logon is of the subcategory Account Lockout when the account was locked, else of Logon.
 --
 -- Columns:
 --   host_id BIGINT: Host
 --   host VARCHAR: The last of its names
 --   day DATE: Day (UTC)
 --   channel VARCHAR: Log
---   subcategory VARCHAR: Audit subcategory; NULL outside the Security log, and for kinds of records that are not known
+--   subcategory VARCHAR: Audit subcategory, several joined by "or" where the kind of record is of one of them; NULL
+--     outside the Security log, and for kinds of records that are not known
 --   records BIGINT: Records, kept or not, in the file that has most of them
 --   kinds BIGINT: Different kinds of records
 
-SELECT
-    n.host_id AS host_id, h.computer AS host, c.day AS day, c.channel AS channel, k.subcategory AS subcategory,
-    CAST(SUM(c.records) AS BIGINT) AS records, COUNT(*) AS kinds
-FROM (
+WITH counted AS (
     SELECT LOWER(computer) AS computer_key, channel AS channel, provider AS provider, event_id AS event_id, day AS day,
         MAX(records) AS records
     FROM event_counts
     GROUP BY LOWER(computer), channel, provider, event_id, day
-) AS c
-JOIN host_names AS n ON n.computer_key = c.computer_key
-JOIN host_names AS h ON h.host_id = n.host_id AND h.computer_key = h.host_key
-LEFT JOIN event_kinds AS k ON k.provider = c.provider AND k.event_id = c.event_id
-GROUP BY n.host_id, h.computer, c.day, c.channel, k.subcategory
+),
+locked AS (
+    SELECT e.host_id AS host_id, e.channel AS channel, CAST(e.time AS DATE) AS day, COUNT(*) AS records
+    FROM logged AS e
+    JOIN status_codes AS c ON c.code = e.status AND c.reason = 'locked_out'
+    WHERE e.mark = 'failure' AND e.event_id = 4625
+    GROUP BY e.host_id, e.channel, CAST(e.time AS DATE)
+),
+told AS (
+    SELECT n.host_id AS host_id, c.day AS day, c.channel AS channel,
+        CASE WHEN k.subcategory = 'Logon;Account Lockout' THEN 'Logon'
+            ELSE REPLACE(k.subcategory, ';', ' or ') END AS subcategory,
+        k.subcategory AS subcategories, c.event_id AS event_id, CAST(SUM(c.records) AS BIGINT) AS records
+    FROM counted AS c
+    JOIN host_names AS n ON n.computer_key = c.computer_key
+    LEFT JOIN event_kinds AS k ON k.provider = c.provider AND k.event_id = c.event_id
+    GROUP BY n.host_id, c.day, c.channel, k.subcategory, c.provider, c.event_id
+),
+parted AS (
+    SELECT t.host_id AS host_id, t.day AS day, t.channel AS channel, t.subcategory AS subcategory,
+        t.event_id AS event_id,
+        CASE WHEN t.subcategories = 'Logon;Account Lockout' THEN t.records - COALESCE(l.records, 0) ELSE t.records END
+            AS records
+    FROM told AS t
+    LEFT JOIN locked AS l ON l.host_id = t.host_id AND l.channel = t.channel AND l.day = t.day
+    UNION ALL
+    SELECT host_id AS host_id, day AS day, channel AS channel, 'Account Lockout' AS subcategory, 4625 AS event_id,
+        records AS records
+    FROM locked
+)
+SELECT
+    p.host_id AS host_id, h.computer AS host, p.day AS day, p.channel AS channel, p.subcategory AS subcategory,
+    CAST(SUM(p.records) AS BIGINT) AS records, COUNT(*) AS kinds
+FROM parted AS p
+JOIN host_names AS h ON h.host_id = p.host_id AND h.computer_key = h.host_key
+WHERE p.records > 0
+GROUP BY p.host_id, h.computer, p.day, p.channel, p.subcategory

@@ -1,7 +1,7 @@
 -- One row for each moment at which a desktop began or ceased to be used: locked, unlocked, connected, put to sleep.
 -- The Security log tells it by logon id; where it tells nothing of a host's connections, the log of terminal sessions
 -- does, by the terminal session. Sleep is the host's and goes for each desktop that is open.
--- Reads: logged, session_ids, boots, session_ends, terminals.
+-- Reads: logged, session_ids, boots, session_ends, terminals, wakes.
 
 WITH marked AS (
     SELECT b.host_id AS host_id, b.boot_id AS boot_id, i.session_logon_id AS logon_id, e.time AS time, e.seq AS seq,
@@ -11,6 +11,11 @@ WITH marked AS (
         AND e.seq >= COALESCE(b.security_from, -1) AND e.seq < COALESCE(b.security_until, 4611686018427387904)
     JOIN session_ids AS i ON i.host_id = b.host_id AND i.boot_id = b.boot_id AND i.logon_id = e.target_logon_id
     WHERE e.channel = 'Security' AND e.mark IN ($desk_marks)
+),
+slept AS (
+    SELECT host_id AS host_id, time AS time, seq AS seq, uid AS uid, mark AS mark FROM logged WHERE mark = 'sleep'
+    UNION ALL
+    SELECT host_id AS host_id, time AS time, seq AS seq, uid AS uid, 'wake' AS mark FROM wakes
 ),
 audited AS (
     SELECT host_id AS host_id, MAX(CASE WHEN mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connections,
@@ -41,7 +46,7 @@ SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, e.tim
     e.mark AS mark
 FROM session_ends AS s
 JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
-JOIN logged AS e ON e.host_id = s.host_id AND e.mark IN ('sleep', 'wake')
+JOIN slept AS e ON e.host_id = s.host_id
     AND e.time > COALESCE(s.start_time, b.start_time)
     AND e.time < COALESCE(s.end_time, b.end_time_max, e.time + INTERVAL '1' SECOND)
 WHERE s.is_desktop

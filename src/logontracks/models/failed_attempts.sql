@@ -20,16 +20,17 @@ between_them AS (
         AND n.name_key = e.target_name_key AND n.domain_key = e.target_domain_key
     WHERE e.mark = 'logon' AND (t.account_id = n.account_id OR (t.account_id IS NULL AND t.bare = 1))
     UNION ALL
-    SELECT DISTINCT t.who AS who, a.host_id AS host_id, a.time AS time, a.authentication_id AS uid
-    FROM authentications AS a
-    JOIN tried AS t ON t.target_host_id IS NULL AND t.told_by = a.host_id AND t.name_key = LOWER(a.name)
-    WHERE a.success AND a.step IN ('ticket_granting', 'ntlm') AND t.noise = 0
+    SELECT DISTINCT t.who AS who, e.host_id AS host_id, e.time AS time, e.uid AS uid
+    FROM logged AS e
+    JOIN tried AS t ON t.target_host_id IS NULL AND t.told_by = e.host_id AND t.name_key = e.target_name_key
+    JOIN authentications AS a ON a.authentication_id = e.uid
+    WHERE e.mark IN ('ticket', 'validation', 'ntlm_audit') AND a.success AND a.step IN ('ticket_granting', 'ntlm') AND t.noise = 0
         AND (t.account_id = a.account_id OR (t.account_id IS NULL AND t.bare = 1))
 ),
 line AS (
     SELECT who AS who, told_by AS host_id, time AS time, attempt_id AS uid,
-        CONCAT(CAST(CAST(time AS DATE) AS VARCHAR), '|', COALESCE(LOWER(domain), ''), '|', COALESCE(source_address, ''),
-            '|', COALESCE(LOWER(workstation), ''), '|', COALESCE(CAST(logon_type AS VARCHAR), ''), '|',
+        CONCAT(CAST(CAST(time AS DATE) AS VARCHAR), '|', COALESCE(domain_key, ''), '|', COALESCE(source_address, ''),
+            '|', COALESCE(workstation_key, ''), '|', COALESCE(CAST(logon_type AS VARCHAR), ''), '|',
             COALESCE(process_name, ''), '|', COALESCE(reason_key, ''), '|', COALESCE(noise, ''), '|',
             CASE WHEN target_host_id IS NULL THEN 'controller' ELSE 'host' END) AS what
     FROM told_attempts

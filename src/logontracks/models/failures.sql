@@ -34,7 +34,7 @@ WITH folded AS (
 SELECT
     f.failure_id AS failure_id, f.first_time AS first_time, f.last_time AS last_time, f.attempts AS attempts,
     t.account_id AS account_id,
-    COALESCE(a.account, CASE WHEN t.domain IS NULL THEN t.name ELSE CONCAT(t.domain, '\', t.name) END) AS account,
+    COALESCE(a.account, CASE WHEN t.domain IS NULL THEN t.name ELSE CONCAT(t.domain, $backslash, t.name) END) AS account,
     t.domain AS domain, t.name AS name, t.target_host_id AS target_host_id, t.target_host AS target_host,
     t.controller AS controller, t.source_address AS source_address, t.workstation AS workstation,
     CAST(t.logon_type AS INTEGER) AS logon_type, t.logon_process AS logon_process, t.process_name AS process_name,

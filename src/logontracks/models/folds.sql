@@ -4,14 +4,16 @@
 -- Reads: spans, desks, logged, terminals.
 
 WITH back AS (
-    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.start_seq AS start_seq,
-        s.start_time AS start_time, s.start_uid AS start_uid, d.sid AS sid, d.name_key AS name_key,
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id,
+        -- of an unlock whose logon is not in the logs its logoff tells
+        COALESCE(s.start_seq, s.first_seq) AS start_seq, COALESCE(s.start_time, s.first_time) AS start_time,
+        COALESCE(s.start_uid, s.first_uid) AS start_uid, d.sid AS sid, d.name_key AS name_key,
         CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock
     FROM spans AS s
     JOIN desks AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
-    WHERE s.start_seq IS NOT NULL AND d.name_key IS NOT NULL
+    WHERE d.name_key IS NOT NULL
         AND (s.logon_type IN (7, 13)
-            OR (d.is_desktop AND s.logoff_seq IS NOT NULL AND s.user_logoff_seq IS NULL
+            OR (s.start_seq IS NOT NULL AND d.is_desktop AND s.logoff_seq IS NOT NULL AND s.user_logoff_seq IS NULL
                 AND micros(s.logoff_time) - micros(s.start_time) <= $reentry_s * 1000000))
 ),
 homes AS (

@@ -14,15 +14,17 @@ Columns:
   host_key VARCHAR: The last of its names, in lower case
   position INTEGER: Which of its names it is, in the order of use: 1 is the first
   host VARCHAR: The last of its names, as first written
-  names VARCHAR: All its names in the order of use, separated by blanks
+  names VARCHAR: All its names in the order of use, separated by blanks; of very many the first and the last, with ...
+    between them
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +45,7 @@ _TYPES = pa.schema(
     ]
 )
 _DAY = 86_400_000_000  # in microseconds; clocks are set by hours while a host is set up
+_NAMES = 1000  # letters that the names of one host take up at most; few hosts have more than four names
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
@@ -63,7 +66,7 @@ def work(connection: Connection) -> pa.Table:
     """The table, from the extents of the case."""
     rows = connection.execute("""
         SELECT source_sha256, channel, LOWER(computer), MIN(computer), MIN(first_record_id), MAX(last_record_id),
-            MIN(epoch_us(first_time)), MAX(epoch_us(last_time))
+            COALESCE(MIN(epoch_us(first_time)), 0), COALESCE(MAX(epoch_us(last_time)), 0)
         FROM extents WHERE computer IS NOT NULL GROUP BY source_sha256, channel, LOWER(computer)
         ORDER BY 1, 2, 5, 3""").fetchall()
     stretches = [Stretch(*row) for row in rows]
@@ -76,8 +79,9 @@ def work(connection: Connection) -> pa.Table:
     told: list[tuple[object, ...]] = []
     for chain in chains:
         names = [written[key][1] for key in chain]
+        all_names, number = _all(names), _number(chain[0])
         told += [
-            (key, name, _number(chain[0]), chain[-1], at, names[-1], " ".join(names))
+            (key, name, number, chain[-1], at, names[-1], all_names)
             for at, (key, name) in enumerate(zip(chain, names, strict=True), 1)
         ]
     return pa.Table.from_arrays(
@@ -107,6 +111,7 @@ def hosts(stretches: Iterable[Stretch]) -> list[list[str]]:
 
     def root(form: str) -> str:
         while parent[form] != form:
+            parent[form] = parent[parent[form]]  # long ways are made short
             form = parent[form]
         return form
 
@@ -117,8 +122,14 @@ def hosts(stretches: Iterable[Stretch]) -> list[list[str]]:
     members: dict[str, list[str]] = defaultdict(list)
     for key, form in forms.items():
         members[root(form)].append(key)
-    pairs = [(old, new) for old, new, _ in after]
-    return [_in_order(keys, pairs, stretches) for _, keys in sorted(members.items())]
+    first: dict[str, int] = {}
+    for each in stretches:
+        first[each.key] = min(first.get(each.key, each.first_time), each.first_time)
+    behind: dict[str, set[str]] = defaultdict(set)
+    for old, new, _ in after:
+        if old != new and root(forms[old]) == root(forms[new]):
+            behind[old].add(new)
+    return [_in_order(keys, behind, first) for _, keys in sorted(members.items())]
 
 
 def _successions(stretches: list[Stretch]) -> list[tuple[str, str, int]]:
@@ -148,19 +159,32 @@ def _forms(keys: set[str]) -> dict[str, str]:
     return {key: next(iter(full[key])) if key in full and len(full[key]) == 1 else key for key in sorted(keys)}
 
 
-def _in_order(keys: list[str], after: list[tuple[str, str]], stretches: list[Stretch]) -> list[str]:
-    """Names by succession, and by first use where the logs do not tell."""
-    first: dict[str, int] = {}
-    for each in stretches:
-        first[each.key] = min(first.get(each.key, each.first_time), each.first_time)
-    before = {key: {old for old, new in after if new == key and old in keys and old != key} for key in keys}
-    ordered: list[str] = []
-    waiting = sorted(keys, key=lambda key: (first[key], key))
-    while waiting:
-        ready = next((key for key in waiting if before[key] <= set(ordered)), waiting[0])
-        waiting.remove(ready)
-        ordered.append(ready)
-    return ordered
+def _in_order(keys: list[str], behind: dict[str, set[str]], first: dict[str, int]) -> list[str]:
+    """Names by succession, and by first use where the logs do not tell. `behind`: the names that follow on a name."""
+    waits_for = Counter(new for old in keys for new in behind.get(old, ()))
+    by_use = sorted(keys, key=lambda key: (first[key], key))
+    ready = [(first[key], key) for key in by_use if not waits_for[key]]
+    rest = iter(by_use)
+    ordered: dict[str, None] = {}
+    while len(ordered) < len(keys):
+        # where names go round in a circle, the one that was used first begins
+        key = heappop(ready)[1] if ready else next(key for key in rest if key not in ordered)
+        if key in ordered:
+            continue
+        ordered[key] = None
+        for new in behind.get(key, ()):
+            waits_for[new] -= 1
+            if not waits_for[new]:
+                heappush(ready, (first[new], new))
+    return list(ordered)
+
+
+def _all(names: list[str]) -> str:
+    """Names as one text, which each row has: a chain of names that somebody forged must not grow with its square."""
+    text = " ".join(names)
+    if len(text) <= _NAMES:
+        return text
+    return f"{text[: _NAMES // 2].rpartition(' ')[0]} ... {text[-_NAMES // 2 :].partition(' ')[2]}"
 
 
 def _number(text: str) -> int:

@@ -2,7 +2,7 @@
 
 Runs of records of one host and channel belong to one log as long as ids and times rise together. A later run whose ids
 do not go on is of a new log: the host was installed again, or a virtual machine was set back. The first log of a host
-has no row.
+has no row. Of more than a hundred the rest count as one: nobody makes a log anew so often.
 Reads: extents.
 """
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from logontracks.engines.duckdb import Connection
 
+_MOST = 100
 _TYPES = pa.schema(
     [
         ("computer_key", pa.string()),
@@ -41,7 +42,8 @@ def work(connection: Connection) -> pa.Table:
     """The table, from the extents of the case."""
     runs = connection.execute("""
         SELECT LOWER(computer), channel, first_record_id, last_record_id, epoch_us(first_time), epoch_us(last_time)
-        FROM extents WHERE computer IS NOT NULL AND first_record_id IS NOT NULL AND first_time IS NOT NULL
+        FROM extents WHERE computer IS NOT NULL AND first_record_id IS NOT NULL AND epoch_us(first_time) IS NOT NULL
+            AND epoch_us(last_time) IS NOT NULL
         ORDER BY 1, 2, 5, 3, 4, 6""")
     rows: list[tuple[object, ...]] = []
     key: tuple[str, str] | None = None
@@ -57,7 +59,8 @@ def work(connection: Connection) -> pa.Table:
                 told()
                 key, logs = (computer, channel), []
             run = _Log(*span)
-            if logs and (run.first_id > logs[-1].last_id or run.first_time <= logs[-1].last_time):
+            goes_on = logs and (run.first_id > logs[-1].last_id or run.first_time <= logs[-1].last_time)
+            if goes_on or len(logs) == _MOST:
                 last = logs[-1]
                 logs[-1] = _Log(min(last.first_id, run.first_id), max(last.last_id, run.last_id), last.first_time,
                                 max(last.last_time, run.last_time))  # fmt: skip

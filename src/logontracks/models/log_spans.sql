@@ -1,5 +1,5 @@
 -- One row for each log of a host: what of it is in the case.
--- Reads: extents, host_names.
+-- Reads: extents, host_names, logged.
 -- NULL: record ids where the form has none.
 --
 -- Columns:
@@ -14,6 +14,9 @@
 --   records BIGINT: Records that are here, kept or not; a copy in another file does not count again
 --   missing BIGINT: Records between the first and the last that are in no file
 --   part DOUBLE: Records that are here, of all between the first and the last: 1 is all
+--   clears BIGINT: How often it says that it was cleared (1102, 104)
+--   stops BIGINT: How often it says that the event log service stopped (1100, 6006)
+--   starts BIGINT: How often it says that the service started (6005), or auditing with it (4608)
 
 WITH runs AS (
     SELECT n.host_id AS host_id, x.channel AS channel, x.first_record_id AS first_id, x.last_record_id AS last_id,
@@ -25,6 +28,15 @@ WITH runs AS (
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
     FROM extents AS x
     JOIN host_names AS n ON n.computer_key = LOWER(x.computer)
+),
+service AS (
+    SELECT host_id AS host_id, channel AS channel,
+        SUM(CASE WHEN mark = 'clear' AND COALESCE(object_name, channel) = channel THEN 1 ELSE 0 END) AS clears,
+        SUM(CASE WHEN mark IN ('audit_stop', 'log_stop') THEN 1 ELSE 0 END) AS stops,
+        SUM(CASE WHEN mark IN ('audit_start', 'log_start') THEN 1 ELSE 0 END) AS starts
+    FROM logged
+    WHERE mark IN ('clear', 'audit_stop', 'log_stop', 'audit_start', 'log_start')
+    GROUP BY host_id, channel
 )
 SELECT
     r.host_id AS host_id, h.computer AS host, r.channel AS channel, MIN(r.first_time) AS first_time,
@@ -37,7 +49,10 @@ SELECT
     CAST(SUM(CASE WHEN r.first_id > r.reached + 1 THEN r.first_id - r.reached - 1 ELSE 0 END) AS BIGINT) AS missing,
     CASE WHEN MAX(r.last_id) > MIN(r.first_id) THEN 1.0 - CAST(
         SUM(CASE WHEN r.first_id > r.reached + 1 THEN r.first_id - r.reached - 1 ELSE 0 END) AS DOUBLE)
-        / (MAX(r.last_id) - MIN(r.first_id) + 1) END AS part
+        / (MAX(r.last_id) - MIN(r.first_id) + 1) END AS part,
+    CAST(COALESCE(MAX(s.clears), 0) AS BIGINT) AS clears, CAST(COALESCE(MAX(s.stops), 0) AS BIGINT) AS stops,
+    CAST(COALESCE(MAX(s.starts), 0) AS BIGINT) AS starts
 FROM runs AS r
 JOIN host_names AS h ON h.host_id = r.host_id AND h.computer_key = h.host_key
+LEFT JOIN service AS s ON s.host_id = r.host_id AND s.channel = r.channel
 GROUP BY r.host_id, h.computer, r.channel

@@ -1,11 +1,14 @@
 -- View: one row for each event of the case that models look at, with its host, its place in its log and its mark.
 -- Reads: events, host_names, log_generations, marks.
 -- seq orders the records of one host and channel as they were written: by record id, of logs that were made anew one
--- after the other, and by time where records have no id. mark is NULL for events that are nothing but activity.
+-- after the other, and by time where records have no id. A number that no log has reached is no id, and a record of a
+-- time that Windows cannot show is left out. mark is NULL for events that are nothing but activity.
 
 SELECT
-    e.uid AS uid, e.record_id AS record_id, n.host_id AS host_id, e.computer AS host, e.channel AS channel,
-    (COALESCE(g.generation, 0) * 4503599627370496) + COALESCE(e.record_id, micros(e.time)) AS seq,
+    e.uid AS uid, CASE WHEN e.record_id BETWEEN 0 AND 4503599627370495 THEN e.record_id END AS record_id,
+    n.host_id AS host_id, e.computer AS host, e.channel AS channel,
+    (COALESCE(g.generation, 0) * 4503599627370496)
+        + CASE WHEN e.record_id BETWEEN 0 AND 4503599627370495 THEN e.record_id ELSE micros(e.time) END AS seq,
     e.time AS time, e.event_id AS event_id, m.mark AS mark, e.version AS version, e.boot_hint AS boot_hint,
     e.activity_id AS activity_id, e.record_sid AS record_sid,
     e.subject_sid AS subject_sid, e.subject_name AS subject_name, e.subject_name_key AS subject_name_key,
@@ -26,7 +29,8 @@ SELECT
     e.boot_time AS boot_time, e.stop_time AS stop_time, e.uptime_s AS uptime_s, e.boot_type AS boot_type,
     e.os_build AS os_build, e.object_name AS object_name,
     e.audit_subcategory AS audit_subcategory, e.audit_changes AS audit_changes, e.outcome AS outcome, e.status AS status, e.sub_status AS sub_status, e.failure_reason AS failure_reason,
-    e.service_name AS service_name, e.service_sid AS service_sid, e.ticket_options AS ticket_options,
+    e.service_name AS service_name, e.service_name_key AS service_name_key, e.service_sid AS service_sid,
+    e.ticket_options AS ticket_options,
     e.ticket_encryption_type AS ticket_encryption_type, e.pre_auth_type AS pre_auth_type,
     e.transmitted_services AS transmitted_services, e.server_name AS server_name, e.ntlm_version AS ntlm_version,
     e.target_server AS target_server, e.target_info AS target_info, e.workstation_key AS workstation_key,
@@ -36,3 +40,4 @@ JOIN host_names AS n ON n.computer_key = e.computer_key
 LEFT JOIN marks AS m ON m.provider = e.provider AND m.event_id = e.event_id
 LEFT JOIN log_generations AS g ON g.computer_key = e.computer_key AND g.channel = e.channel
     AND e.record_id BETWEEN g.first_record_id AND g.last_record_id AND e.time BETWEEN g.first_time AND g.last_time
+WHERE e.time >= TIMESTAMP '1601-01-01 00:00:00' AND e.time < TIMESTAMP '9999-12-31 00:00:00'

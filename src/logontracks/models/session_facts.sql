@@ -3,7 +3,9 @@
 -- told_uid is the record that says most of it in words, other_uid that of the other half of a split logon.
 
 WITH stepped AS (
-    SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id, CAST(SUM(c.step_us) AS BIGINT) AS step_us,
+    SELECT e.host_id AS host_id, e.boot_id AS boot_id, e.logon_id AS logon_id,
+        -- a clock that a forged log sets to and fro between far years goes further than the numbers
+        CAST(GREATEST(LEAST(SUM(c.step_us), 1000000000000000000), -1000000000000000000) AS BIGINT) AS step_us,
         MIN(c.uid) AS uid
     FROM session_ends AS e
     JOIN clock_steps AS c ON c.host_id = e.host_id AND c.boot_id = e.boot_id

@@ -1,7 +1,40 @@
 -- One row for each logon id of a host and boot, with the id of the session that it belongs to: its own, or that of the
--- filtered half where the logon was split.
--- Reads: used_ids, logons.
+-- filtered half where the logon was split. Of a logon that is not in the logs the logoffs tell: those of the halves stand
+-- next to each other, their ids are near, and only the filtered half was asked to log off (4647).
+-- Reads: used_ids, logons, logged.
 
+WITH silent AS (
+    SELECT u.host_id AS host_id, u.boot_id AS boot_id, u.logon_id AS logon_id, u.logoff_seq AS logoff_seq,
+        u.logoff_time AS logoff_time, u.logoff_type AS logoff_type, u.user_logoff_seq AS user_logoff_seq,
+        u.logoff_uid AS logoff_uid
+    FROM used_ids AS u
+    LEFT JOIN logons AS o ON o.host_id = u.host_id AND o.boot_id = u.boot_id AND o.logon_id = u.logon_id
+    LEFT JOIN logons AS p ON p.host_id = u.host_id AND p.boot_id = u.boot_id AND p.other_logon_id = u.logon_id
+    WHERE o.logon_id IS NULL AND p.logon_id IS NULL
+),
+together AS (
+    SELECT e.host_id AS host_id, e.boot_id AS boot_id,
+        CASE WHEN e.user_logoff_seq IS NULL THEN e.logon_id ELSE f.logon_id END AS logon_id,
+        CASE WHEN e.user_logoff_seq IS NULL THEN f.logon_id ELSE e.logon_id END AS session_logon_id
+    FROM silent AS f
+    JOIN silent AS e ON e.host_id = f.host_id AND e.boot_id = f.boot_id AND e.logoff_type = f.logoff_type
+        AND e.logoff_seq = f.logoff_seq + 1
+        AND micros(e.logoff_time) - micros(f.logoff_time) BETWEEN 0 AND $pair_s * 1000000
+    JOIN logged AS x ON x.uid = f.logoff_uid
+    JOIN logged AS y ON y.uid = e.logoff_uid AND y.target_sid = x.target_sid
+    -- at a logoff the sessions of UAC prompts end as well: their ids are far apart
+    WHERE ABS(CAST(e.logon_id AS DOUBLE) - CAST(f.logon_id AS DOUBLE)) <= $pair_ids
+        AND (e.user_logoff_seq IS NULL) <> (f.user_logoff_seq IS NULL)
+),
+-- of three in a row the last stays alone
+halves AS (
+    SELECT t.host_id AS host_id, t.boot_id AS boot_id, t.logon_id AS logon_id,
+        MIN(t.session_logon_id) AS session_logon_id
+    FROM together AS t
+    LEFT JOIN together AS o ON o.host_id = t.host_id AND o.boot_id = t.boot_id AND o.logon_id = t.session_logon_id
+    WHERE o.logon_id IS NULL
+    GROUP BY t.host_id, t.boot_id, t.logon_id
+)
 SELECT l.host_id AS host_id, l.boot_id AS boot_id, l.logon_id AS logon_id, l.session_logon_id AS session_logon_id
 FROM logons AS l
 UNION ALL
@@ -13,9 +46,7 @@ LEFT JOIN logons AS o ON o.host_id = l.host_id AND o.boot_id = l.boot_id AND o.l
 WHERE l.other_logon_id IS NOT NULL AND o.logon_id IS NULL
 GROUP BY l.host_id, l.boot_id, l.other_logon_id
 UNION ALL
-SELECT u.host_id AS host_id, u.boot_id AS boot_id, u.logon_id AS logon_id, u.logon_id AS session_logon_id
-FROM used_ids AS u
-LEFT JOIN logons AS o ON o.host_id = u.host_id AND o.boot_id = u.boot_id
-    AND (o.logon_id = u.logon_id)
-LEFT JOIN logons AS p ON p.host_id = u.host_id AND p.boot_id = u.boot_id AND p.other_logon_id = u.logon_id
-WHERE o.logon_id IS NULL AND p.logon_id IS NULL
+SELECT u.host_id AS host_id, u.boot_id AS boot_id, u.logon_id AS logon_id,
+    COALESCE(h.session_logon_id, u.logon_id) AS session_logon_id
+FROM silent AS u
+LEFT JOIN halves AS h ON h.host_id = u.host_id AND h.boot_id = u.boot_id AND h.logon_id = u.logon_id

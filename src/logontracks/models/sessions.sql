@@ -83,11 +83,9 @@ lengths AS (
 totals AS (
     SELECT session_id AS session_id,
         -- whole microseconds: sums of them do not hang on the order of rows
-        CAST(SUM(CASE WHEN state = 'active' THEN length_us ELSE 0 END) AS BIGINT) / 1000000.0 AS active_s,
-        CAST(SUM(CASE WHEN state IN ('locked', 'screen_saver') THEN length_us ELSE 0 END) AS BIGINT) / 1000000.0
-            AS locked_s,
-        CAST(SUM(CASE WHEN state = 'disconnected' THEN length_us ELSE 0 END) AS BIGINT) / 1000000.0
-            AS disconnected_s,
+        SUM(CASE WHEN state = 'active' THEN length_us ELSE 0 END) / 1000000.0 AS active_s,
+        SUM(CASE WHEN state IN ('locked', 'screen_saver') THEN length_us ELSE 0 END) / 1000000.0 AS locked_s,
+        SUM(CASE WHEN state = 'disconnected' THEN length_us ELSE 0 END) / 1000000.0 AS disconnected_s,
         MAX(CASE WHEN state IS NULL OR length_us IS NULL THEN 1 ELSE 0 END) AS open
     FROM lengths
     GROUP BY session_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from threading import Timer
 from typing import Self
 
@@ -49,6 +50,19 @@ def answer(connection: Connection, query: str, total: int) -> Answer:
     return Answer(pa.RecordBatchReader.from_batches(reader.schema, batches), total, connection, batches)
 
 
+def listed(connection: Connection, columns: str, rows: str, order: str, limit: int) -> Answer:
+    """Columns of `rows`, SQL from FROM on, in that order, and how many there are without the limit; 0 is no limit."""
+    total = number(connection, f"SELECT COUNT(*) {rows}")
+    limited = f"LIMIT {limit}" if limit else ""
+    return answer(connection, f"SELECT {columns} {rows} ORDER BY {order} {limited}", total)
+
+
+def number(connection: Connection, query: str) -> int:
+    """What a query of one number finds."""
+    ((found,),) = interruptible(connection, lambda: connection.execute(query).fetchall())
+    return int(found)
+
+
 def stream(connection: Connection, query: str) -> tuple[pa.RecordBatchReader, Generator[pa.RecordBatch]]:
     """The rows as a stream, and its batches. The first is read at once: a sorted query has read all by then."""
     reader = interruptible(connection, lambda: connection.sql(query).to_arrow_reader(10_000))
@@ -67,6 +81,11 @@ def stop(timer: Timer) -> None:
     """Its thread holds the connection: Python ends noisily when both are still there."""
     timer.cancel()
     timer.join()
+
+
+def moment(time: datetime) -> str:
+    """SQL for a time, naive UTC."""
+    return f"TIMESTAMP {literal(time.isoformat(' '))}"
 
 
 def like(column: str, pattern: str) -> str:

@@ -7,13 +7,16 @@ from datetime import datetime
 from typing import Literal
 
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.engines.duckdb import Connection, literal
+from logontracks.errors import QueryError
 from logontracks.forms import address
-from logontracks.queries.answer import Answer, answer, like
+from logontracks.queries.answer import Answer, like, listed, moment, number
 from logontracks.queries.coverage import why_empty
-from logontracks.queries.tables import accounts_of, among, hosts_of, with_tables
+from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many
 
 By = Literal["reason", "user", "source", "host"]
+PROTOCOLS = ("kerberos", "ntlm", "ticket_granting", "service", "renewal", "mapping")
+"""Protocols, and the steps of Kerberos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +72,18 @@ def authentications(
 
     def asked(connection: Connection) -> Answer:
         where, notes = _authentications_where(connection, wanted)
-        if for_people and not everything and not wanted.users:
-            left = f"SELECT COUNT(*) FROM authentications AS a WHERE {where} AND a.name LIKE '%$'"
-            count = interruptible(connection, lambda: connection.execute(left).fetchall()[0][0])
-            where += " AND COALESCE(a.name, '') NOT LIKE '%$'"
-            if count:
-                notes = (*notes, f"{count:,} authentications of computers are left out: --all shows them.")
         rows = f"FROM authentications AS a WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-        limited = f"LIMIT {limit}" if limit else ""
+        if for_people and not everything and not wanted.users:
+            left = number(connection, f"SELECT COUNT(*) {rows} AND a.name LIKE '%$'")
+            rows += " AND COALESCE(a.name, '') NOT LIKE '%$'"
+            if left:
+                told = f"{many(left, 'authentication')} of computers and managed services left out: --all shows all."
+                notes = (*notes, told)
         columns = _AUTHENTICATION if for_people else "a.*"
-        if for_people and not total:
-            notes = (*notes, *why_empty(connection, wanted.hosts))
-        return answer(
-            connection, f"SELECT {columns} {rows} ORDER BY a.time, a.authentication_id {limited}", total
-        ).told(*notes)
+        found = listed(connection, columns, rows, "a.time, a.authentication_id", limit).told(*notes)
+        return found if found.total or not for_people else found.told(*why_empty(connection, wanted.hosts))
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
 
 
 def _authentications_where(connection: Connection, wanted: AuthenticationFilter) -> tuple[str, tuple[str, ...]]:
@@ -97,6 +94,8 @@ def _authentications_where(connection: Connection, wanted: AuthenticationFilter)
         notes += told
     if wanted.protocol:
         name = wanted.protocol.lower().replace("-", "_").replace(" ", "_")
+        if name not in PROTOCOLS:
+            raise QueryError(f"no protocol or step {wanted.protocol!r}", f"these are: {', '.join(PROTOCOLS)}")
         parts.append(f"(a.protocol = {literal(name)} OR a.step = {literal(name)})")
     if wanted.result:
         if wanted.result.lower() in {"success", "failure"}:
@@ -125,24 +124,17 @@ def failures(
     def asked(connection: Connection) -> Answer:
         where, notes = _failures_where(connection, wanted)
         if not wanted.noise:
-            count = interruptible(connection, lambda: connection.execute(f"""
-                SELECT COALESCE(SUM(f.attempts), 0)::BIGINT FROM failures AS f WHERE {where} AND f.noise IS NOT NULL
-                """).fetchall()[0][0])  # fmt: skip
-            if count:
-                notes = (*notes, f"{count:,} attempts that are likely noise are left out: --noise shows them.")
+            attempts = "SELECT COALESCE(SUM(f.attempts), 0) FROM failures AS f"
+            left = number(connection, f"{attempts} WHERE {where} AND f.noise IS NOT NULL")
+            if left:
+                notes = (*notes, f"{many(left, 'attempt')} of likely noise left out: --noise shows all.")
             where += " AND f.noise IS NULL"
         query = _counted(by, where) if by else _failed(where, for_people=for_people)
-        total = interruptible(
-            connection, lambda: connection.execute(f"SELECT COUNT(*) FROM ({query})").fetchall()[0][0]
-        )
-        if for_people and not total:
-            notes = (*notes, *why_empty(connection, wanted.hosts))
         order = "attempts DESC, 1" if by else "first_time, failure_id"
-        limited = f"LIMIT {limit}" if limit else ""
-        return answer(connection, f"SELECT * FROM ({query}) ORDER BY {order} {limited}", total).told(*notes)
+        found = listed(connection, "*", f"FROM ({query})", order, limit).told(*notes)
+        return found if found.total or not for_people else found.told(*why_empty(connection, wanted.hosts))
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
 
 
 def _failed(where: str, *, for_people: bool) -> str:
@@ -150,37 +142,48 @@ def _failed(where: str, *, for_people: bool) -> str:
         return f"SELECT f.* REPLACE (told_failure(f.failure_id) AS failure_id) FROM failures AS f WHERE {where}"
     return f"""
         SELECT f.first_time, NULLIF(f.last_time, f.first_time) AS last_time, f.attempts, f.account,
-            COALESCE(short(f.target_host), '(only ' || short(f.controller) || ' tells)') AS host, {_SOURCE} AS source,
-            COALESCE(y.symbol, CAST(f.logon_type AS VARCHAR)) AS logon, f.reason, f.codes, f.noise,
-            told_failure(f.failure_id)[:10] AS failure_id
+            COALESCE(short(f.target_host), '(only ' || short(f.controller) || ' tells)') AS host,
+            {FAILED_FROM} AS source, COALESCE(y.symbol, CAST(f.logon_type AS VARCHAR)) AS logon, f.reason, f.codes,
+            f.noise, told_failure(f.failure_id)[:10] AS failure_id
         FROM failures AS f LEFT JOIN logon_words AS y ON y.code = f.logon_type WHERE {where}"""
 
 
-_SOURCE = """CASE WHEN f.source_address IN ('127.0.0.1', '::1') THEN 'the host itself'
+# Where a client tells no address, the name it claims may be that of the host: at a desktop it is the host, over the
+# network a program on it, but over remote desktop it is what the host calls itself and says nothing of the client.
+_HERE = "LOWER(COALESCE(f.workstation, '')) = LOWER(split_part(COALESCE(f.target_host, ''), '.', 1))"
+_OWN = f"""(COALESCE(f.source_address, '') IN ('127.0.0.1', '::1')
+    OR (f.source_address IS NULL AND f.workstation IS NOT NULL AND {_HERE} AND f.logon_type <> 10))"""
+FAILED_FROM = f"""CASE WHEN {_OWN} THEN CASE WHEN f.target_host IS NULL THEN 'the controller' ELSE 'the host itself' END
+    WHEN f.source_address IS NULL AND {_HERE} THEN NULL
     WHEN f.workstation IS NOT NULL AND f.source_address IS NOT NULL THEN f.source_address || ' ' || f.workstation
     ELSE COALESCE(f.source_address, f.workstation) END"""
+"""SQL: where a failed attempt came from, in words; NULL where nothing tells."""
 
 
 def _counted(by: By, where: str) -> str:
-    key = {
-        "reason": "f.reason AS reason",
-        "user": "COALESCE(f.account, '(none)') AS account",
-        "source": f"COALESCE({_SOURCE}, '(not told)') AS source",
-        "host": "COALESCE(short(f.target_host), '(only controllers tell)') AS host",
+    """SQL for attempts counted by one thing. That many hosts each tried at their own keyboard is no common source."""
+    account, host = "COALESCE(f.account, '(none)')", "COALESCE(short(f.target_host), '(only controllers tell)')"
+    itself = f"CASE WHEN {_OWN} THEN short(COALESCE(f.target_host, f.controller)) || ' itself' END"
+    source = f"COALESCE({itself}, {FAILED_FROM})"
+    key, shown, name = {
+        "reason": ("f.reason", "f.reason", "reason"),
+        "user": (f"LOWER({account})", account, "account"),
+        "source": (source, f"COALESCE({source}, '(not told)')", "source"),
+        "host": ("f.target_host_id", host, "host"),
     }[by]
     counts = [
-        f"COUNT(DISTINCT {what}) AS {name}"
-        for name, what in (
-            ("accounts", "LOWER(COALESCE(f.name, ''))"),
-            ("sources", "COALESCE(f.source_address, f.workstation)"),
-            ("hosts", "f.target_host_id"),
+        f"COUNT(DISTINCT {what}) AS {of}s"
+        for of, what in (
+            ("account", f"LOWER({account})"),
+            ("source", source),
+            ("host", "f.target_host_id"),
         )
-        if name != {"user": "accounts", "source": "sources", "host": "hosts"}.get(by)
+        if of != name
     ]
     return f"""
-        SELECT {key}, SUM(f.attempts)::BIGINT AS attempts, {", ".join(counts)},
+        SELECT MIN({shown}) AS {name}, SUM(f.attempts)::BIGINT AS attempts, {", ".join(counts)},
             MIN(f.first_time) AS first_time, MAX(f.last_time) AS last_time
-        FROM failures AS f WHERE {where} GROUP BY 1"""
+        FROM failures AS f WHERE {where} GROUP BY {key}"""
 
 
 def _failures_where(connection: Connection, wanted: FailureFilter) -> tuple[str, tuple[str, ...]]:
@@ -221,9 +224,9 @@ def _common(
             notes += told if accounts else ()
         parts.append("(" + " OR ".join([among(f"{table}.account_id", found), *typed]) + ")")
     if since is not None:
-        parts.append(f"{table}.{last} >= TIMESTAMP {literal(since.isoformat(' '))}")
+        parts.append(f"{table}.{last} >= {moment(since)}")
     if until is not None:
-        parts.append(f"{table}.{first} < TIMESTAMP {literal(until.isoformat(' '))}")
+        parts.append(f"{table}.{first} < {moment(until)}")
     return parts, notes
 
 

@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from logontracks import catalogue
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.forms import address
-from logontracks.queries.answer import Answer, answer, like
+from logontracks.queries.answer import Answer, answer, like, moment, number
+from logontracks.queries.coverage import why_empty
+from logontracks.queries.tables import with_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,18 @@ class EventFilter:
 
 def events(case: Case, wanted: EventFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
     """Events in the order of time; `for_people`: few columns in words instead of all of them."""
-    return case.read(lambda connection: _events(connection, wanted, limit, for_people=for_people))
+    found = case.read(lambda connection: _events(connection, wanted, limit, for_people=for_people))
+    if for_people and not found.total and case.manifest.tables is not None:
+        notes, of_tables = with_tables(case, lambda connection: why_empty(connection, wanted.hosts))
+        return found.told(*notes, *of_tables)
+    return found
 
 
 def _events(connection: Connection, wanted: EventFilter, limit: int, *, for_people: bool) -> Answer:
     if any("\\" in user or "@" in user for user in wanted.users):
         interruptible(connection, lambda: connection.execute(_DOMAINS))
     where = _where(wanted)
-    count = f"SELECT COUNT(*) FROM events WHERE {where}"
-    total = interruptible(connection, lambda: connection.execute(count).fetchall()[0][0])
+    total = number(connection, f"SELECT COUNT(*) FROM events WHERE {where}")
     limited = f"LIMIT {limit}" if limit else ""
     order = "ORDER BY time, computer_key, channel, record_id, uid, source_sha256, position"
     if for_people:
@@ -122,9 +127,9 @@ def _where(wanted: EventFilter) -> str:
     """SQL for the filter. Every foreign text becomes a literal."""
     parts = ["TRUE"]
     if wanted.since is not None:
-        parts.append(f"time >= TIMESTAMP {literal(wanted.since.isoformat(' '))}")
+        parts.append(f"time >= {moment(wanted.since)}")
     if wanted.until is not None:
-        parts.append(f"time < TIMESTAMP {literal(wanted.until.isoformat(' '))}")
+        parts.append(f"time < {moment(wanted.until)}")
     if wanted.event_ids:
         parts.append(f"event_id IN ({', '.join(map(str, wanted.event_ids))})")
     if wanted.logon_ids:

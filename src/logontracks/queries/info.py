@@ -9,20 +9,14 @@ import pyarrow as pa
 
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, interruptible
-from logontracks.queries.answer import Answer, answer
+from logontracks.queries.answer import Answer, listed
 
 
 def problems(case: Case, *, limit: int = 0) -> Answer:
     """What could not be read, by source and place."""
-    query = f"""
-        SELECT source, position, kind, what, records_lost, source_sha256 FROM problems
-        ORDER BY source, TRY_CAST(regexp_extract(position, '[0-9]+') AS BIGINT) NULLS FIRST, position, kind, what
-        {f"LIMIT {limit}" if limit else ""}"""
-
-    def listed(connection: Connection) -> Answer:
-        return answer(connection, query, connection.execute("SELECT COUNT(*) FROM problems").fetchall()[0][0])
-
-    return case.read(listed)
+    columns = "source, position, kind, what, records_lost, source_sha256"
+    order = "source, TRY_CAST(regexp_extract(position, '[0-9]+') AS BIGINT) NULLS FIRST, position, kind, what"
+    return case.read(lambda connection: listed(connection, columns, "FROM problems", order, limit))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
-from logontracks.queries.answer import Answer, answer
+from logontracks.engines.duckdb import Connection
+from logontracks.queries.answer import Answer, listed, moment, number
+from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
 from logontracks.queries.events import people_events
-from logontracks.queries.tables import accounts_of, among, hosts_of, no_host, row_of, with_tables
+from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many, no_host, row_of
 
 
 def hosts(
@@ -28,9 +28,9 @@ def hosts(
         if must and not found:
             raise no_host(notes)
         where = among("host_id", found) if names else "TRUE"
-        return _listed(connection, columns, f"FROM hosts WHERE {where}", "LOWER(host), host_id", limit).told(*notes)
+        return listed(connection, columns, f"FROM hosts WHERE {where}", "LOWER(host), host_id", limit).told(*notes)
 
-    return _answered(case, asked)
+    return answered(case, asked)
 
 
 def accounts(
@@ -42,10 +42,11 @@ def accounts(
         found, notes = accounts_of(connection, users)
         where = among("a.account_id", found) if users else "TRUE"
         if for_people and not users and not everything:
-            left = "SELECT COUNT(*) FROM accounts WHERE kind <> 'person'"
-            count = interruptible(connection, lambda: connection.execute(left).fetchall()[0][0])
             where = "a.kind = 'person'"
-            notes = (*notes, f"{count:,} accounts of computers and of Windows itself are left out: --all shows them.")
+            left = number(connection, "SELECT COUNT(*) FROM accounts AS a WHERE a.kind <> 'person'")
+            if left:
+                told = f"{many(left, 'account')} of computers and of Windows itself left out: --all shows all."
+                notes = (*notes, told)
         rows = f"""FROM accounts AS a LEFT JOIN (
                 SELECT account_id, COUNT(*) AS sessions, COUNT(DISTINCT host_id) AS hosts,
                     SUM(CASE WHEN end_reason = 'still_open' THEN 1 ELSE 0 END)::BIGINT AS open_sessions
@@ -57,9 +58,9 @@ def accounts(
             if for_people
             else f"a.*, {counts} AS open_sessions"
         )
-        return _listed(connection, columns, rows, "LOWER(a.account), a.account_id", limit).told(*notes)
+        return listed(connection, columns, rows, "LOWER(a.account), a.account_id", limit).told(*notes)
 
-    return _answered(case, asked)
+    return answered(case, asked)
 
 
 def boots(
@@ -77,19 +78,27 @@ def boots(
         found, notes = hosts_of(connection, names)
         where = among("b.host_id", found) if names else "TRUE"
         if until is not None:
-            where += f" AND COALESCE(LEAST(start_time, end_time), end_time, TIMESTAMP '0001-01-01') < {_moment(until)}"
+            where += f" AND COALESCE(LEAST(start_time, end_time), end_time, TIMESTAMP '0001-01-01') < {moment(until)}"
         if since is not None:
-            where += f" AND COALESCE(GREATEST(start_time, end_time), TIMESTAMP '9999-12-31') >= {_moment(since)}"
+            where += f" AND COALESCE(GREATEST(start_time, end_time), TIMESTAMP '9999-12-31') >= {moment(since)}"
         columns = (
             "b.host, boot_no, start_time, end_time, words(end_kind) AS ended, end_certainty,"
-            " end_time_max AS at_the_latest, words(started_by) AS started_by, words(ended_by) AS ended_by"
+            f" end_time_max AS at_the_latest, {_evidence('started_by')}, {_evidence('ended_by')}"
             if for_people
             else "b.*"
         )
         rows = f"FROM boots AS b JOIN hosts AS h ON h.host_id = b.host_id WHERE {where}"
-        return _listed(connection, columns, rows, "LOWER(h.host), b.host_id, boot_no", limit).told(*notes)
+        found_boots = listed(connection, columns, rows, "LOWER(h.host), b.host_id, boot_no", limit)
+        if for_people and not found_boots.total:
+            notes = (*notes, *why_empty(connection, names))
+        return found_boots.told(*notes)
 
-    return _answered(case, asked)
+    return answered(case, asked)
+
+
+def _evidence(column: str) -> str:
+    """SQL for kinds of evidence, blank separated in the table, as people read a list."""
+    return f"words(replace({column}, ' ', ', ')) AS {column}"
 
 
 def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) -> Answer:
@@ -99,35 +108,18 @@ def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) 
     """
 
     def asked(connection: Connection) -> Answer:
-        wanted = row_of(connection, row)
+        _, wanted = row_of(connection, row)
         connection.execute(f"""
             CREATE TEMP TABLE roles AS
             SELECT uid AS role_uid, string_agg(role, ', ' ORDER BY role) AS role
             FROM (SELECT DISTINCT uid, words(role) AS role, row_id FROM evidence)
             WHERE row_id = {wanted} GROUP BY uid""")
-        where = "uid IN (SELECT role_uid FROM roles)"
-        count = f"SELECT COUNT(*) FROM events WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(count).fetchall()[0][0])
         told = people_events(connection, "uid", "channel", "record_id") if for_people else "SELECT * FROM events"
-        limited = f"LIMIT {limit}" if limit else ""
         columns = "e.* EXCLUDE (uid)" if for_people else "e.*"
-        query = f"""SELECT role, {columns} FROM ({told} WHERE {where}) AS e JOIN roles ON role_uid = e.uid
-            ORDER BY e.channel <> 'Security', e.record_id, e.time, e.uid {limited}"""
-        return answer(connection, query, total)
+        rows = f"""FROM ({told} WHERE uid IN (SELECT role_uid FROM roles)) AS e JOIN roles ON role_uid = e.uid"""
+        order = "e.channel <> 'Security', e.record_id, e.time, e.uid"
+        give_reasons(connection)
+        notes = why_unknown(connection, f"SELECT {wanted}")
+        return listed(connection, f"role, {columns}", rows, order, limit).told(*notes)
 
-    return _answered(case, asked)
-
-
-def _answered(case: Case, asked: Callable[[Connection], Answer]) -> Answer:
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
-
-
-def _listed(connection: Connection, columns: str, rows: str, order: str, limit: int) -> Answer:
-    total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-    limited = f"LIMIT {limit}" if limit else ""
-    return answer(connection, f"SELECT {columns} {rows} ORDER BY {order} {limited}", total)
-
-
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMP {literal(moment.isoformat(' '))}"
+    return answered(case, asked)

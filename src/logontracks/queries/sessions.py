@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.engines.duckdb import Connection, literal
 from logontracks.forms import address
-from logontracks.queries.answer import Answer, answer, like
-from logontracks.queries.coverage import why_empty
-from logontracks.queries.tables import accounts_of, among, hosts_of, many, no_host, with_tables
+from logontracks.queries.answer import Answer, like, listed, moment, number
+from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
+from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many, no_host
 
 REASONS = {
     "logoff": "logged off",
@@ -70,50 +70,42 @@ def sessions(
     source and day, and sessions that are not of persons are left out unless asked for by name, all this unless
     `everything`. Raises CaseError when the tables have not been worked out.
     """
-    found, notes = with_tables(
+    return answered(
         case, lambda connection: _sessions(connection, wanted, limit, for_people=for_people, everything=everything)
     )
-    return found.told(*notes)
 
 
 def _sessions(
     connection: Connection, wanted: SessionFilter, limit: int, *, for_people: bool, everything: bool
 ) -> Answer:
     where, notes = _where(connection, wanted, to=_KNOWN_TO if for_people and not everything else _TO)
-    limited = f"LIMIT {limit}" if limit else ""
+    give_reasons(connection)
     if not for_people:
-        query = f"""SELECT s.* REPLACE (told_id(s.session_id) AS session_id) FROM sessions AS s WHERE {where}
-            ORDER BY COALESCE(s.start_time, s.first_time), s.session_id {limited}"""
-        total = interruptible(
-            connection, lambda: connection.execute(f"SELECT COUNT(*) FROM sessions AS s WHERE {where}").fetchall()[0][0]
-        )
-        return answer(connection, query, total).told(*notes)
+        rows = f"FROM sessions AS s LEFT JOIN why AS w ON w.session_id = s.session_id WHERE {where}"
+        order = "COALESCE(s.start_time, s.first_time), s.session_id"
+        return listed(connection, f"{_WHOLE}, w.why_unknown", rows, order, limit).told(*notes)
+    rows = f"FROM sessions AS s WHERE {where}"
     shown = "TRUE"
     if not everything and not wanted.users:
         shown = "COALESCE(s.kind, 'person') = 'person'"
-        left = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND NOT ({shown})"
-        count = interruptible(connection, lambda: connection.execute(left).fetchall()[0][0])
-        if count:
-            told = f"{many(count, 'session')} of computers, services and window managers left out: --all shows all."
+        left = number(connection, f"SELECT COUNT(*) {rows} AND NOT ({shown})")
+        if left:
+            told = f"{many(left, 'session')} of computers, services and window managers left out: --all shows all."
             notes = (*notes, told)
     folds = "FALSE" if everything or wanted.types else NETWORK
-    connection.execute(
-        f"CREATE TEMP VIEW chosen AS SELECT s.*, {folds} AS folds FROM sessions AS s WHERE {where} AND {shown}"
-    )
-    total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) FROM ({_PEOPLE})").fetchall()[0][0])
-    folded = interruptible(
-        connection, lambda: connection.execute("SELECT COUNT(*) FROM chosen WHERE folds").fetchall()[0][0]
-    )
+    connection.execute(f"CREATE TEMP VIEW chosen AS SELECT s.*, {folds} AS folds {rows} AND {shown}")
+    folded = number(connection, "SELECT COUNT(*) FROM chosen WHERE folds")
     if folded:
         told = (
             f"{many(folded, 'network logon')} counted, a row for each account, host, source and day: --all shows each."
         )
         notes = (*notes, told)
-    if not total:
-        notes = (*notes, *why_empty(connection, wanted.hosts))
-    query = f"SELECT * EXCLUDE (sorted, id) FROM ({_PEOPLE}) ORDER BY sorted, id {limited}"
-    return answer(connection, query, total).told(*notes)
+    notes = (*notes, *why_unknown(connection, "SELECT session_id FROM chosen WHERE NOT folds"))
+    found = listed(connection, "* EXCLUDE (sorted, id)", f"FROM ({_PEOPLE})", "sorted, id", limit).told(*notes)
+    return found if found.total else found.told(*why_empty(connection, wanted.hosts))
 
+
+_WHOLE = "s.* REPLACE (told_id(s.session_id) AS session_id)"
 
 NETWORK = """(COALESCE(s.logon_type, 0) IN (3, 8)
     AND COALESCE(s.opened_by, '') IN ('network', 'network_share', 'access_check', 'application'))"""
@@ -121,18 +113,18 @@ NETWORK = """(COALESCE(s.logon_type, 0) IN (3, 8)
 LASTED = """CASE
     WHEN s.duration_s IS NOT NULL THEN spelled(s.duration_s)
     WHEN spelled(s.duration_max_s) = spelled(s.duration_min_s) THEN spelled(s.duration_min_s)
-    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s > 0
+    WHEN s.duration_max_s IS NOT NULL AND s.duration_min_s >= 0.1
         THEN spelled(s.duration_min_s) || ' to ' || spelled(s.duration_max_s)
     WHEN s.duration_max_s IS NOT NULL THEN 'at most ' || spelled(s.duration_max_s)
-    WHEN s.duration_min_s > 0 THEN 'over ' || spelled(s.duration_min_s) END
+    WHEN s.duration_min_s >= 1 THEN 'over ' || spelled(s.duration_min_s) END
     || CASE WHEN ABS(s.clock_step_s) >= 60 THEN ', clock set' ELSE '' END"""
 
 _WORDS = " ".join(f"WHEN {literal(code)} THEN {literal(text)}" for code, text in REASONS.items())
 ENDED = f"""CASE WHEN {_TRAILS} THEN 'no record of its end' ELSE CASE s.end_reason {_WORDS} END
     || CASE WHEN s.end_certainty = 'bounded' THEN ', at about that time' ELSE '' END END"""
 
-_BY = """words(s.opened_by) || CASE WHEN s.admin THEN ', admin' ELSE '' END
-    || CASE WHEN s.start_certainty = 'unknown' THEN ', before the log' ELSE '' END"""
+_BY = """concat_ws(', ', words(s.opened_by), CASE WHEN s.admin THEN 'admin' END,
+    CASE WHEN s.start_certainty = 'unknown' THEN 'before the log' END)"""
 
 _PEOPLE = f"""
 SELECT s.start_time, s.end_time, {LASTED} AS lasted, short(s.host) AS host, s.account, {_BY} AS opened_by,
@@ -176,9 +168,9 @@ def _where(connection: Connection, wanted: SessionFilter, *, to: str = _TO) -> t
         parts.append("(" + " OR ".join(fits) + ")")
     for begin, end in ((wanted.since, wanted.until), wanted.overlap or (None, None)):
         if end is not None:
-            parts.append(f"{_FROM} < {_moment(end)}")
+            parts.append(f"{_FROM} < {moment(end)}")
         if begin is not None:
-            parts.append(f"{to} >= {_moment(begin)}")
+            parts.append(f"{to} >= {moment(begin)}")
     if wanted.least_s is not None:
         parts.append(f"s.duration_min_s >= {wanted.least_s}")
     if wanted.open_only:
@@ -199,10 +191,6 @@ def _type_fits(text: str) -> str:
     return f"(s.opened_by = {literal(name)} OR LOWER(s.logon_type_name) = {literal(name.replace('_', ''))})"
 
 
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMP {literal(moment.isoformat(' '))}"
-
-
 def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: bool = False) -> Answer:
     """Stretches of sessions at a desktop in the order of time.
 
@@ -212,22 +200,27 @@ def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: b
     def asked(connection: Connection) -> Answer:
         where, notes = _where(connection, wanted)
         told = (
-            "p.start_time, p.end_time, words(p.state) || CASE WHEN p.state = 'active' AND NOT p.locks_known"
-            " THEN ' or locked' ELSE '' END AS state, spelled(p.duration_s) AS lasted, short(p.host) AS host,"
-            " p.account, told_id(p.session_id)[:10] AS session_id"
+            "p.start_time, p.end_time, COALESCE(words(p.state), 'not known') || CASE WHEN p.state = 'active'"
+            " AND NOT p.locks_known THEN ' or locked' ELSE '' END AS state, spelled(p.duration_s) AS lasted,"
+            " short(p.host) AS host, p.account, told_id(p.session_id)[:10] AS session_id"
             if for_people
             else "p.* REPLACE (told_id(p.session_id) AS session_id)"
         )
         rows = f"FROM presence AS p JOIN sessions AS s ON s.session_id = p.session_id WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-        limited = f"LIMIT {limit}" if limit else ""
-        if for_people and not total:
-            notes = (*notes, *why_empty(connection, wanted.hosts))
-        query = f"SELECT {told} {rows} ORDER BY COALESCE(p.start_time, p.end_time), p.session_id, p.end_time {limited}"
-        return answer(connection, query, total).told(*notes)
+        order = "COALESCE(p.start_time, p.end_time), p.session_id, p.end_time"
+        found = listed(connection, told, rows, order, limit).told(*notes)
+        return found if found.total or not for_people else found.told(*why_empty(connection, wanted.hosts))
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
+
+
+_OPEN = f"""
+SELECT short(MAX(s.host)) AS host, MAX(h.last_seen) AS log_ends, s.account,
+    MIN({_BY}) || CASE WHEN COUNT(*) > 1 THEN ', ' || COUNT(*) || ' sessions' ELSE '' END AS opened_by,
+    MAX(COALESCE(s.source_address, s.workstation)) AS source, MIN(s.start_time) AS start_time,
+    CASE WHEN COUNT(*) = 1 THEN MAX({LASTED}) END AS lasted, MAX(s.last_time) AS last_used,
+    CASE WHEN COUNT(*) = 1 THEN told_id(MAX(s.session_id))[:10] END AS session_id, MAX(s.session_id) AS id
+"""
 
 
 def at_the_end(
@@ -235,43 +228,36 @@ def at_the_end(
 ) -> Answer:
     """Sessions that were open when the logs of their host end, with that moment, the last used first.
 
-    `for_people` without network logons, of most of which no record tells the end, unless `everything`.
+    `for_people` without network logons, of most of which no record tells the end, and with those of one service account
+    on one host counted in one row, all this unless `everything`.
     """
 
     def asked(connection: Connection) -> Answer:
         where, notes = _where(connection, wanted)
         where += " AND s.end_reason = 'still_open'"
-        if for_people and not everything:
-            if not wanted.users:
-                where += " AND COALESCE(s.kind, 'person') = 'person'"
-            trailing = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND {_TRAILS}"
-            count = interruptible(connection, lambda: connection.execute(trailing).fetchall()[0][0])
-            where += f" AND NOT {_TRAILS}"
-            if count:
-                notes = (
-                    *notes,
-                    f"{many(count, 'network logon')} without a record of the end left out: --all shows all.",
-                )
-        told = (
-            f"""short(s.host) AS host, h.last_seen AS log_ends, s.account, {_BY} AS opened_by,
-                COALESCE(s.source_address, s.workstation) AS source, s.start_time, {LASTED} AS lasted,
-                s.last_time AS last_used, told_id(s.session_id)[:10] AS session_id"""
-            if for_people
-            else "h.last_seen AS log_end_time, s.* REPLACE (told_id(s.session_id) AS session_id)"
-        )
         rows = f"FROM sessions AS s JOIN hosts AS h ON h.host_id = s.host_id WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-        limited = f"LIMIT {limit}" if limit else ""
-        return answer(
-            connection, f"SELECT {told} {rows} ORDER BY s.host, s.last_time DESC, s.session_id {limited}", total
-        ).told(*notes)
+        if not for_people:
+            order = "s.host, s.last_time DESC, s.session_id"
+            return listed(connection, f"h.last_seen AS log_end_time, {_WHOLE}", rows, order, limit).told(*notes)
+        apart = "s.session_id"
+        if not everything:
+            apart = "CASE WHEN COALESCE(s.opened_by, '') NOT IN ('service', 'scheduled_task') THEN s.session_id END"
+            if not wanted.users:
+                rows += " AND COALESCE(s.kind, 'person') = 'person'"
+            left = number(connection, f"SELECT COUNT(*) {rows} AND {_TRAILS}")
+            rows += f" AND NOT {_TRAILS}"
+            if left:
+                told = f"{many(left, 'network logon')} without a record of the end left out: --all shows all."
+                notes = (*notes, told)
+        query = f"FROM ({_OPEN} {rows} GROUP BY s.host_id, s.account, s.opened_by, {apart})"
+        found = listed(connection, "* EXCLUDE (id)", query, "host, last_used DESC, id", limit).told(*notes)
+        return found if found.total else found.told(*why_empty(connection, wanted.hosts))
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
 
 
 def who_was_on(
-    case: Case, host: str, moment: datetime, *, limit: int = 0, for_people: bool = False, everything: bool = False
+    case: Case, host: str, time: datetime, *, limit: int = 0, for_people: bool = False, everything: bool = False
 ) -> Answer:
     """Sessions that a host had at a moment, each with how sure that is.
 
@@ -283,37 +269,32 @@ def who_was_on(
         hosts, notes = hosts_of(connection, (host,))
         if not hosts:
             raise no_host(notes)
-        at = _moment(moment)
+        at = moment(time)
         # where the clock was set, what it showed at a moment is not what it showed before
         certain = f"""COALESCE(s.start_time, s.first_time) <= {at} AND ABS(s.clock_step_s) < 60 AND CASE s.end_certainty
             WHEN 'exact' THEN s.end_time > {at} WHEN 'bounded' THEN s.end_time_min >= {at} ELSE s.last_time >= {at}
-                OR (s.end_reason = 'still_open' AND COALESCE(s.logon_type, 3) NOT IN (3, 8)
-                    AND {at} <= (SELECT MAX(last_seen) FROM hosts AS h WHERE h.host_id = s.host_id)) END"""
-        where = f"{among('s.host_id', hosts)} AND {_FROM} <= {at} AND {_TO} > {at}"
+                OR COALESCE(s.start_time, s.first_time) + to_microseconds((s.duration_min_s * 1e6)::BIGINT) >= {at}
+            END"""
+        rows = f"FROM sessions AS s WHERE {among('s.host_id', hosts)} AND {_FROM} <= {at} AND {_TO} > {at}"
         if for_people and not everything:
-            where += " AND COALESCE(s.kind, 'person') = 'person'"
-            trailing = f"SELECT COUNT(*) FROM sessions AS s WHERE {where} AND {_TRAILS} AND s.last_time < {at}"
-            count = interruptible(connection, lambda: connection.execute(trailing).fetchall()[0][0])
-            where += f" AND NOT ({_TRAILS} AND s.last_time < {at})"
-            if count:
-                told = f"{many(count, 'earlier network logon')} without a record of the end may have been open: --all."
+            rows += " AND COALESCE(s.kind, 'person') = 'person'"
+            earlier = f"{_TRAILS} AND s.last_time < {at}"
+            left = number(connection, f"SELECT COUNT(*) {rows} AND {earlier}")
+            rows += f" AND NOT ({earlier})"
+            if left:
+                told = f"{many(left, 'earlier network logon')} without a record of the end may have been open: --all."
                 notes = (*notes, told)
         sure = f"CASE WHEN {certain} THEN 'certain' ELSE 'possible' END AS certainty"
-        told = (
+        columns = (
             f"""{sure}, s.account, {_BY} AS opened_by, COALESCE(s.source_address, s.workstation) AS source,
                 short(s.host) AS host, s.start_time, s.end_time, {ENDED} AS ended,
                 (SELECT MAX(words(p.state)) FROM presence AS p
                     WHERE p.session_id = s.session_id AND p.start_time <= {at} AND p.end_time > {at}) AS then,
                 told_id(s.session_id)[:10] AS session_id"""
             if for_people
-            else f"{sure}, s.* REPLACE (told_id(s.session_id) AS session_id)"
+            else f"{sure}, {_WHOLE}"
         )
-        rows = f"FROM sessions AS s WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-        limited = f"LIMIT {limit}" if limit else ""
-        return answer(
-            connection, f"SELECT {told} {rows} ORDER BY certainty, s.start_time, s.session_id {limited}", total
-        ).told(*notes)
+        found = listed(connection, columns, rows, "certainty, s.start_time, s.session_id", limit).told(*notes)
+        return found if found.total or not for_people else found.told(*why_empty(connection, (host,)))
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)

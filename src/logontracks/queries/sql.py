@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Generator
 from pathlib import PurePosixPath
@@ -13,9 +12,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from logontracks.case import TABLES, Case
+from logontracks.build import flaw
+from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.errors import QueryError
+from logontracks.manifest import TABLES
 from logontracks.queries.answer import Answer, stop, stream
 from logontracks.queries.tables import give_functions
 
@@ -24,12 +25,9 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | 
     """The rows of one SELECT over the tables of the case.
 
     It can read nothing but the case and write nothing at all. Raises QueryError when the text is not exactly one
-    SELECT, when it fails, or when it takes longer than `seconds`.
+    SELECT, when it fails, or when it takes longer than `seconds`; UsageError when `memory` is no size.
     """
-    if memory is not None and not _SIZE.fullmatch(memory):
-        raise QueryError(f"{memory!r} is no size of memory", "write 4GB or 600MB")
     too_late = Event()
-    tables = tables_of(case)
     try:
         connection = case.connect(memory=memory)
         query = _one_select(connection, text)
@@ -42,7 +40,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | 
         ):
             connection.execute(f"SET {setting}")
     except duckdb.Error as error:
-        raise _failed(error, seconds, too_late, tables) from error
+        raise _failed(error, case, seconds, too_late) from error
 
     def interrupt() -> None:
         too_late.set()
@@ -54,7 +52,7 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | 
     try:
         reader, batches = stream(connection, query)
     except _STREAM_ERRORS as error:
-        raise _failed(error, seconds, too_late, tables) from error
+        raise _failed(error, case, seconds, too_late) from error
     finally:
         if sys.exc_info()[0] is not None:
             stop(timer)
@@ -68,14 +66,13 @@ def sql(case: Case, text: str, *, limit: int = 0, seconds: float, memory: str | 
                 if left == 0:
                     return
         except _STREAM_ERRORS as error:
-            raise _failed(error, seconds, too_late, tables) from error
+            raise _failed(error, case, seconds, too_late) from error
 
     rows = bounded()
     return Answer(pa.RecordBatchReader.from_batches(reader.schema, rows), None, connection, rows, timer)
 
 
 _STREAM_ERRORS = (duckdb.Error, pa.ArrowException, OSError)  # OSError is what the Arrow stream makes of the first
-_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kmgt]i?b", re.IGNORECASE)
 
 
 def tables_of(case: Case) -> tuple[str, ...]:
@@ -84,14 +81,17 @@ def tables_of(case: Case) -> tuple[str, ...]:
     return (*TABLES, "sources", *sorted(PurePosixPath(file.path).stem for file in worked_out))
 
 
-def _failed(error: Exception, seconds: float, too_late: Event, tables: tuple[str, ...] = ()) -> QueryError:
+def _failed(error: Exception, case: Case, seconds: float, too_late: Event) -> QueryError:
     if too_late.is_set():
         return QueryError(f"the query took longer than {seconds:g} s", "narrow it, or give it more with --seconds")
     text = str(error).strip()
     if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory"):
         # what follows on other lines are settings that nobody can change here
         return QueryError(text.partition("\n")[0], "narrow it, or give it more memory with --memory")
-    return QueryError(text, f"tables: {', '.join(tables)}" if tables else "")
+    hint = f"tables: {', '.join(tables_of(case))}"
+    if case.manifest.tables and (what := flaw(case)):
+        hint = f"of the tables that were worked out, {what}: run `logontracks build --case {case.folder}`; {hint}"
+    return QueryError(text, hint)
 
 
 def _one_select(connection: Connection, text: str) -> str:

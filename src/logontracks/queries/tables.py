@@ -7,16 +7,18 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+import duckdb
+
 from logontracks import catalogue
-from logontracks.build import is_current
+from logontracks.build import flaw, is_newest
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.errors import CaseError, QueryError
-from logontracks.queries.answer import like
+from logontracks.queries.answer import Answer, like
 
 _T = TypeVar("_T")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID = re.compile(r"[sf]-[0-9a-hjkmnp-tv-z]{1,13}")
+_ID = re.compile(r"[a-z]-[0-9a-hjkmnp-tv-z]{1,13}")
 
 _LETTERS = " || ".join(
     f"substr('{_ALPHABET}', CAST((id >> {shift}) & 31 AS INTEGER) + 1, 1)" for shift in range(60, -1, -5)
@@ -26,6 +28,7 @@ FUNCTIONS = (
     # ids as people type them: 13 letters of base 32 behind a letter for the table
     f"told_id(id) AS 's-' || {_LETTERS}",
     f"told_failure(id) AS 'f-' || {_LETTERS}",
+    f"told(letter, id) AS letter || '-' || {_LETTERS}",
     # 3d 04h, 2h 05m, 7m 12s, 0.4s
     """spelled(s) AS CASE
         WHEN s IS NULL THEN NULL
@@ -48,16 +51,17 @@ def _give_short_names(connection: Connection) -> None:
     """short(host): a host without its domain, where no other host of the case has the same short name."""
     rows = connection.execute("""
         SELECT split_part(computer_key, '.', 1) FROM host_names
-        GROUP BY 1 HAVING COUNT(DISTINCT host_id) > 1 OR regexp_full_match(MIN(computer_key), '[0-9.:]+')""").fetchall()
+        GROUP BY 1 HAVING COUNT(DISTINCT host_id) > 1""").fetchall()
     keep = ", ".join(literal(name) for (name,) in rows) or "''"
     connection.execute(f"""CREATE MACRO short(host) AS
-        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) THEN host ELSE split_part(host, '.', 1) END""")
+        CASE WHEN LOWER(split_part(host, '.', 1)) IN ({keep}) OR regexp_matches(host, '^[0-9]+[.][0-9]+[.]|:') THEN host
+            ELSE split_part(host, '.', 1) END""")
 
 
 def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple[str, ...]]:
     """What `work` finds in the worked-out tables of a case, and what the user should know of them.
 
-    Raises CaseError when they have not been worked out.
+    Raises CaseError when they have not been worked out, or are no longer what they were.
     """
 
     def worked(connection: Connection) -> _T:
@@ -73,12 +77,34 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
         connection.executemany("INSERT INTO logon_words VALUES (?, ?)", types)
         return work(connection)
 
-    found = case.read(worked)
-    if is_current(case):
+    try:
+        found = case.read(worked)
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        if told := unusable(case):
+            raise told from error
+        raise
+    if is_newest(case):
         return found, ()
     tables = case.manifest.tables
     older = "the events of the case" if tables and tables.of != case.manifest.state else "this version of logontracks"
     return found, (f"The tables are older than {older}: run `logontracks build --case {case.folder}`.",)
+
+
+def answered(case: Case, asked: Callable[[Connection], Answer]) -> Answer:
+    """The answer to a question to the tables, with what the user should know of them. Raises CaseError as above."""
+    found, notes = with_tables(case, asked)
+    return found.told(*notes)
+
+
+def unusable(case: Case) -> CaseError | None:
+    """Why tables are not there to be asked, or not with the columns they should have; None where that is no reason."""
+    what = flaw(case)
+    if what is None and is_newest(case):
+        return None
+    return CaseError(
+        f"the tables of the case in {case.folder} cannot be read: {what or 'they are of another version'}",
+        f"run `logontracks build --case {case.folder}`",
+    )
 
 
 def accounts_of(connection: Connection, users: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:
@@ -139,6 +165,9 @@ def hosts_of(connection: Connection, hosts: tuple[str, ...]) -> tuple[list[int],
             known = [key for (key,) in connection.execute("SELECT computer_key FROM host_names").fetchall()]
             near = difflib.get_close_matches(name, [*known, *{key.partition(".")[0] for key in known}], 3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            account = literal(f"{name.partition('.')[0]}$")
+            if connection.execute(f"SELECT 1 FROM account_names WHERE name_key = {account}").fetchone():
+                hint = " Other logs name it; its own are not here."
             notes.append(f"No host of the case is called {host}.{hint}")
         elif len(rows) > 1 and "*" not in host:
             notes.append(f"{host} fits {len(rows):,} hosts: {', '.join(key for _, key in rows[:6])}.")
@@ -157,29 +186,37 @@ def no_host(notes: tuple[str, ...]) -> QueryError:
     return QueryError(what.removesuffix("."), hint or "list them with `logontracks hosts`")
 
 
-def row_of(connection: Connection, text: str) -> int:
-    """The session or failure that an id means: s- or f- and letters, as many as make it the only one.
+def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("sessions", "failures")) -> tuple[str, int]:
+    """The table and row that an id means: the first letter of the table and letters, as many as make it the only one.
 
     Raises QueryError when none fits, or several.
     """
     name = text.lower()
-    if not _ID.fullmatch(name):
-        raise QueryError(
-            f"{text!r} is no id", "ids are in the last column of `logontracks sessions` and `logontracks failures`"
-        )
-    table, told = (
-        ("sessions", "told_id(session_id)") if name.startswith("s") else ("failures", "told_failure(failure_id)")
-    )
+    table = next((table for table in tables if table.startswith(name[:1])), "")
+    if not _ID.fullmatch(name) or not table:
+        lists = " and ".join(f"`logontracks {table}`" for table in tables)
+        raise QueryError(f"{text!r} is no id", f"ids are in the last column of {lists}")
+    key = "address" if table == "addresses" else table[:-1]
+    # ids of one beginning lie side by side, so that no other row has to be spelled
+    told = f"told('{table[0]}', {key}_id)"
+    least, most = (_number(name[2:].ljust(13, letter)) for letter in "0z")
     rows = connection.execute(
-        f"SELECT {table[:-1]}_id, {told} FROM {table} WHERE {told} LIKE {literal(name + '%')} ORDER BY 2 LIMIT 4"
+        f"SELECT {key}_id, {told} FROM {table} WHERE {key}_id BETWEEN {least} AND {most} ORDER BY 2 LIMIT 4"
     ).fetchall()
     if not rows:
-        raise QueryError(f"the case has no {table[:-1]} {text}", f"list them with `logontracks {table}`")
+        raise QueryError(f"the case has no {key} {text}", f"list them with `logontracks {table}`")
     if len(rows) > 1:
         raise QueryError(
             f"{text} fits several {table}", f"give more of it: {', '.join(each for _, each in rows[:3])} ..."
         )
-    return int(rows[0][0])
+    return table, int(rows[0][0])
+
+
+def _number(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number << 5 | _ALPHABET.index(letter)
+    return min(number, (1 << 63) - 1)
 
 
 def among(column: str, ids: list[int]) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
+from logontracks.engines.duckdb import Connection, interruptible
 from logontracks.errors import QueryError
-from logontracks.queries.answer import Answer, answer
+from logontracks.queries.answer import Answer, listed, moment
+from logontracks.queries.authentications import FAILED_FROM
+from logontracks.queries.coverage import give_reasons, why_unknown
 from logontracks.queries.sessions import ENDED, LASTED, NETWORK
 from logontracks.queries.tables import accounts_of, among, many, with_tables
 
@@ -55,22 +57,54 @@ def track(
         columns = _FOR_PEOPLE if for_people else "*"
         if for_people and len(accounts) > 1:
             columns = columns.replace("what,", "account, what,", 1)
-        connection.execute(f"CREATE TEMP TABLE story AS {story}")
-        rows = f"FROM story WHERE {where}"
-        total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) {rows}").fetchall()[0][0])
-        limited = f"LIMIT {limit}" if limit else ""
-        query = f"SELECT {columns} {rows} ORDER BY start_time, rank, what, host, id {limited}"
-        return Track(headers, answer(connection, query, total).told(*notes))
+        interruptible(connection, lambda: _give_reached(connection, accounts))
+        interruptible(connection, lambda: connection.execute(f"CREATE TEMP TABLE story AS {story}"))
+        order = "start_time, rank, depth, what, host, id"
+        return Track(headers, listed(connection, columns, f"FROM story WHERE {where}", order, limit).told(*notes))
 
     found, notes = with_tables(case, asked)
     return Track(found.accounts, found.story.told(*notes))
 
 
-_FOR_PEOPLE = "start_time, end_time, what, count, short(host) AS host, source, detail, result, id[:10] AS id"
+_FOR_PEOPLE = """start_time, end_time, repeat('> ', depth) || what AS what, count, short(host) AS host, source,
+    detail, result, id[:10] AS id"""
+
+SURE = 0.5  # a session of another account is told as caused by this one when it is at least so sure
+DEEP = 3  # how many hops on
+
+
+def _give_reached(connection: Connection, accounts: list[int]) -> None:
+    """Make the table `reached`: the sessions of accounts, those of others that they led to, and how deep each lies
+    under the one it came from. `came` is the host it came from, NULL where that is none of the case."""
+    connection.execute(f"""
+        CREATE TEMP TABLE ours AS
+        SELECT session_id, FALSE AS others FROM sessions WHERE {among("account_id", accounts)}""")
+    for _ in range(DEEP):
+        connection.execute(f"""
+            INSERT INTO ours SELECT DISTINCT h.to_session_id, TRUE FROM hops AS h
+            JOIN ours AS o ON o.session_id = h.from_session_id
+            WHERE h.place = 1 AND h.certainty >= {SURE} AND h.to_session_id NOT IN (SELECT session_id FROM ours)""")
+    connection.execute(f"""
+        CREATE TEMP TABLE above AS
+        SELECT h.to_session_id AS session_id, h.from_session_id FROM hops AS h
+        JOIN ours AS c ON c.session_id = h.to_session_id JOIN ours AS p ON p.session_id = h.from_session_id
+        WHERE h.place = 1 AND h.certainty >= {SURE}""")
+    connection.execute("""
+        CREATE TEMP TABLE reached AS
+        SELECT o.session_id, o.others, CASE WHEN h.from_host_id IS NOT NULL THEN h.from_host END AS came,
+            CASE WHEN h.credential = 'switch' THEN h.from_account END AS came_as, h.certainty AS came_surely,
+            told_id(h.from_session_id) AS came_from_id,
+            (a.session_id IS NOT NULL)::INTEGER + (b.session_id IS NOT NULL)::INTEGER
+                + (c.session_id IS NOT NULL)::INTEGER AS depth
+        FROM ours AS o
+        LEFT JOIN hops AS h ON h.to_session_id = o.session_id AND h.place = 1
+        LEFT JOIN above AS a ON a.session_id = o.session_id
+        LEFT JOIN above AS b ON b.session_id = a.from_session_id
+        LEFT JOIN above AS c ON c.session_id = b.from_session_id""")
 
 
 def _story(accounts: list[int], within: str, *, folded: bool) -> str:
-    """SQL for all that is told of accounts: sessions, changes of presence, failures, tickets and NTLM.
+    """SQL for all that is told of accounts: sessions and those they led to, changes of presence, failures, tickets.
 
     `within` is a condition on the time `t` of what is folded, so that a row counts nothing beyond the asked time.
     """
@@ -79,45 +113,48 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
     return f"""
     -- sessions that somebody sat at, or that ran something: a row each
     SELECT 1 AS rank, s.account, COALESCE(s.start_time, s.first_time) AS start_time, s.end_time,
-        words(s.opened_by) || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END AS what,
-        NULL::BIGINT AS count, s.host, {_CLIENT} AS source,
-        concat_ws(', ', {LASTED}, CASE WHEN s.admin THEN 'admin' END, s.auth_package,
+        COALESCE(words(s.opened_by), 'session')
+            || CASE WHEN s.start_certainty = 'unknown' THEN ' (open before the log)' ELSE '' END
+            || CASE WHEN r.others THEN ' as ' || s.name ELSE '' END AS what,
+        NULL::BIGINT AS count, s.host, COALESCE(short(r.came), {_CLIENT}) AS source,
+        concat_ws(', ', {_CAME}, {LASTED}, CASE WHEN s.admin THEN 'admin' END, s.auth_package,
             CASE WHEN s.reconnects > 1 THEN 'reconnected ' || s.reconnects || ' times'
                 WHEN s.reconnects = 1 THEN 'reconnected once' END) AS detail,
-        {ENDED} AS result, told_id(s.session_id) AS id
-    FROM sessions AS s
-    WHERE {mine.replace("account_id", "s.account_id")} AND NOT ({NETWORK})
+        {ENDED} AS result, told_id(s.session_id) AS id, r.depth, r.came_from_id
+    FROM reached AS r JOIN sessions AS s ON s.session_id = r.session_id
+    WHERE NOT ({NETWORK})
     UNION ALL
-    SELECT 2, MAX(account), MIN(t), MAX(end_time) FILTER (sure), 'network logon', COUNT(*), MAX(host), source,
-        concat_ws(', ', CASE WHEN BOOL_OR(admin) THEN 'admin' END, string_agg(DISTINCT kind, ', ' ORDER BY kind)), NULL,
-        CASE WHEN COUNT(*) = 1 THEN MIN(id) END
+    SELECT 2, MAX(account), MIN(t), MAX(end_time) FILTER (sure),
+        'network logon' || CASE WHEN BOOL_OR(others) THEN ' as ' || MAX(name) ELSE '' END, COUNT(*), MAX(host), source,
+        concat_ws(', ', came_as, CASE WHEN BOOL_OR(admin) THEN 'admin' END,
+            string_agg(DISTINCT kind, ', ' ORDER BY kind)), NULL,
+        CASE WHEN COUNT(*) = 1 THEN MIN(id) END, MAX(depth), came_from_id
     FROM (
         SELECT s.account, COALESCE(s.start_time, s.first_time) AS t, s.end_time, s.end_certainty = 'exact' AS sure,
-            s.host, s.host_id, {_CLIENT} AS source,
-            s.admin, told_id(s.session_id) AS id,
+            s.host, s.host_id, COALESCE(short(r.came), {_CLIENT}) AS source, {_CAME} AS came_as, r.others, r.depth,
+            r.came_from_id, s.name, s.admin, told_id(s.session_id) AS id,
             CASE WHEN s.opened_by = 'network' THEN s.auth_package ELSE words(s.opened_by) END AS kind, s.account_id
-        FROM sessions AS s WHERE {mine.replace("account_id", "s.account_id")} AND {NETWORK})
+        FROM reached AS r JOIN sessions AS s ON s.session_id = r.session_id WHERE {NETWORK})
     WHERE {within}
-    GROUP BY account_id, host_id, source, {day}
+    GROUP BY account_id, host_id, source, came_as, came_from_id, {day}
     UNION ALL
     SELECT 3, p.account, p.start_time, p.end_time, words(p.state), NULL, p.host, NULL, spelled(p.duration_s), NULL,
-        told_id(p.session_id)
+        told_id(p.session_id), 0, NULL
     FROM presence AS p JOIN sessions AS s ON s.session_id = p.session_id
     WHERE {mine.replace("account_id", "s.account_id")} AND p.state IN ('locked', 'disconnected', 'asleep')
         AND COALESCE(p.duration_s, 60) >= 60
     UNION ALL
     SELECT 0, f.account, f.first_time, NULLIF(f.last_time, f.first_time), 'failed logon', NULLIF(f.attempts, 1),
         COALESCE(f.target_host, f.controller),
-        CASE WHEN f.source_address IN ('127.0.0.1', '::1') THEN NULL
-            ELSE COALESCE(f.source_address, f.workstation) END,
+        NULLIF({FAILED_FROM}, 'the host itself'),
         concat_ws(', ', y.symbol, f.codes),
         f.reason || CASE WHEN f.noise IS NULL THEN '' ELSE ' (' || f.noise || ')' END,
-        told_failure(f.failure_id)
+        told_failure(f.failure_id), 0, NULL
     FROM failures AS f LEFT JOIN logon_words AS y ON y.code = f.logon_type
     WHERE {mine.replace("account_id", "f.account_id")}
     UNION ALL
     SELECT 4, MAX(account), MIN(t), NULLIF(MAX(t), MIN(t)), what, COUNT(*), MAX(controller), client, MAX(detail), NULL,
-        NULL
+        NULL, 0, NULL
     FROM (
         SELECT a.account, a.account_id, a.time AS t, a.controller, a.host_id, a.authentication_id AS id,
             CASE WHEN a.client_address IN ('::1', '127.0.0.1') THEN 'the controller'
@@ -134,11 +171,14 @@ def _story(accounts: list[int], within: str, *, folded: bool) -> str:
 def _between(first: str, last: str, since: datetime | None, until: datetime | None) -> str:
     parts = ["TRUE"]
     if since is not None:
-        parts.append(f"{last} >= {_moment(since)}")
+        parts.append(f"{last} >= {moment(since)}")
     if until is not None:
-        parts.append(f"{first} < {_moment(until)}")
+        parts.append(f"{first} < {moment(until)}")
     return " AND ".join(parts)
 
+
+_CAME = """CASE WHEN r.came_as IS NULL THEN NULL ELSE 'from ' || r.came_as END
+    || CASE WHEN r.came_surely < 0.9 THEN ', ' || printf('%.0f %%', 100 * r.came_surely) || ' sure' ELSE '' END"""
 
 _CLIENT = (
     "CASE WHEN s.source_address IN ('127.0.0.1', '::1') THEN NULL ELSE COALESCE(s.source_address, s.workstation) END"
@@ -174,22 +214,28 @@ def _header(connection: Connection, account: int, tz: ZoneInfo) -> dict[str, Any
         WHERE s.account_id = {account} AND s.opened_by = 'desktop'
         GROUP BY h.host ORDER BY COUNT(*) DESC, SUM(s.duration_min_s) DESC, 1 LIMIT 1""").fetchall()
     header["home_machine"] = home[0][0] if home else None
-    header["usual_hours"] = _usual_hours(connection, account, tz)
+    header["usual_hours"] = usual_hours(_starts(connection, account, tz))
     header["cannot_show"] = _limits(connection, account, header)
     return header
 
 
-def _usual_hours(connection: Connection, account: int, tz: ZoneInfo) -> str | None:
-    """Between which hours, in the zone, most desktop and remote desktop sessions start: 07 to 10. NULL for under 3."""
+def _starts(connection: Connection, account: int, tz: ZoneInfo) -> list[int]:
+    """The hours, in the zone, at which desktop and remote desktop sessions of an account began."""
     starts = connection.execute(f"""
-        SELECT epoch_us(start_time) FROM sessions WHERE account_id = {account} AND start_time IS NOT NULL
+        SELECT epoch_us(start_time) FROM sessions
+        WHERE account_id = {account} AND start_time BETWEEN TIMESTAMP '1971-01-01' AND TIMESTAMP '2200-01-01'
             AND opened_by IN ('desktop', 'remote_desktop') ORDER BY start_time DESC LIMIT 10000""").fetchall()
-    if len(starts) < 3:
+    return [datetime.fromtimestamp(start / 1e6, tz).hour for (start,) in starts]
+
+
+def usual_hours(hours: list[int]) -> str | None:
+    """Between which hours of the day most of these lie: 07:00 to 10:59. None for under 3, and for any hour."""
+    if len(hours) < 3:
         return None
-    hours = sorted(datetime.fromtimestamp(start / 1e6, tz).hour for (start,) in starts)
-    left_out = max(len(hours) // 10, len(hours) > 4)  # at either end: those that are not usual
-    early, late = hours[left_out], hours[-1 - left_out]
-    return f"{early:02}:00 to {late:02}:59"
+    usual = len(hours) - max(len(hours) // 5, min(2, len(hours) - 4), 0)  # the others are not usual
+    clock = sorted([*hours, *(hour + 24 for hour in hours)])  # a night shift goes on after midnight
+    span, early = min((clock[at + usual - 1] - clock[at], clock[at]) for at in range(len(hours)))
+    return f"{early:02}:00 to {(early + span) % 24:02}:59" if span < 12 else None
 
 
 def _limits(connection: Connection, account: int, header: dict[str, Any]) -> list[str]:
@@ -202,16 +248,12 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
         said.append(
             "Only controllers tell of it: on which hosts its sessions ran, and when they ended, is not in the logs."
         )
-    ((open_, bounded, silent),) = connection.execute(f"""
-        SELECT COUNT(*) FILTER (end_reason = 'still_open' AND logon_type IN (3, 8)),
-            COUNT(*) FILTER (end_certainty = 'bounded'),
-            COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
+    give_reasons(connection)
+    said += why_unknown(connection, f"SELECT session_id FROM sessions WHERE account_id = {account}")
+    ((silent,),) = connection.execute(f"""
+        SELECT COUNT(*) FILTER (active_s IS NULL AND end_certainty = 'exact'
                 AND opened_by IN ('desktop', 'remote_desktop'))
         FROM sessions WHERE account_id = {account}""").fetchall()
-    if open_:
-        said.append(f"No record tells the end of {many(open_, 'network logon')} of it.")
-    if bounded:
-        said.append(f"{many(bounded, 'session')} of it ended between two known times, not at a known one.")
     if silent:
         said.append(f"{many(silent, 'desktop session')} of it ran where locks are not audited.")
     if not header["kerberos"] and not header["ntlm"] and header["local_host_id"] is None:
@@ -222,7 +264,3 @@ def _limits(connection: Connection, account: int, header: dict[str, Any]) -> lis
     if header["kerberos"] and not refused:
         said.append("No controller logged one failed Kerberos authentication: failures may not be audited there.")
     return said
-
-
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMP {literal(moment.isoformat(' '))}"

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from logontracks.sources import evtx, evtx_mend, evtx_problems, nxlog
+from logontracks.sources import dialects, evt, evtx, evtx_mend, evtx_problems, json_lines, json_records, xml_records
 from logontracks.sources.envelope import Problem
 
 PIECE_BYTES = 16 << 20  # of one source that one worker reads in one go
@@ -30,6 +30,7 @@ class Source:
     form: str
     size_bytes: int
     layout: evtx.Layout | None = None
+    whole: bool = False  # it can only be read from its first byte on
     activity: bool = True
     source_tz: str | None = None
 
@@ -124,21 +125,32 @@ def _open(number: int, path: Path, name: str, size: int) -> Source | str:
     if where is not None:
         return Source(number, path, name, "evtx", size, where)
     with path.open("rb") as file:
-        start = file.read(1 << 16)
+        start = file.read(json_lines.START)
     if not start:
         return "it is empty"
-    if nxlog.recognizes(start):
-        return Source(number, path, name, "nxlog", size)
     if start.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")):
         return "it is an archive: unpack it and give the folder"
+    if evt.recognizes(start):
+        return Source(number, path, name, evt.FORM, size, whole=True)
+    if xml_records.recognizes(start):
+        return Source(number, path, name, xml_records.FORM, size)
+    dialect = json_records.recognizes(start)
+    if isinstance(dialect, dialects.Dialect):
+        how = json_lines.layout(start)
+        return Source(number, path, name, dialect.name, size, whole=how is not None and how.run_on)
     if path.suffix.lower() == ".evtx":
         return "it is named .evtx but does not begin as an EVTX file does"
-    return "its form is not known; read are EVTX files and NXLog JSON lines"
+    if dialect is not None:
+        known = ", ".join(each.name for each in dialects.dialects())
+        return f"{dialect}, and of no dialect that is known: {known}"
+    return "its form is not known; `logontracks formats` lists those that are read"
 
 
 def pieces(source: Source) -> list[Range]:
     """The ranges a source is read in."""
-    if source.layout is not None:
+    if source.whole:
+        step = total = source.size_bytes
+    elif source.layout is not None:
         step, total = PIECE_BYTES // evtx_mend.CHUNK_SIZE, source.layout.chunks
     else:
         step, total = PIECE_BYTES, source.size_bytes

@@ -16,13 +16,22 @@ import pyarrow as pa
 
 from logontracks import catalogue
 from logontracks.engines.duckdb import literal
+from logontracks.sources.dialects import dialects, loads
 from logontracks.sources.envelope import Head, Kind
-from logontracks.sources.nxlog_lines import ASKED, Problems, dumps, loads, query_parts
+from logontracks.sources.json_lines import dumps, query_parts
+from logontracks.sources.records import Problems
 
 MAX_MESSAGE = 4096  # characters; those that fields are taken from are short
 
 ADDED = (
-    *ASKED,
+    *(
+        path[0]
+        for each in dialects()
+        if each.fields == (("nxlog", ()),)
+        for paths in each.paths.values()
+        for path in paths
+    ),
+    *("Domain", "AccountType", "ExecutionProcessID"),
     *("Severity", "SeverityValue", "ProviderGuid", "Task", "TaskValue", "Opcode", "OpcodeValue", "Level", "Category"),
     *("Message", "ThreadID", "ExecutionThreadID", "RelatedActivityID", "EventTypeOrignal", "ERROR_EVT_UNRESOLVED"),
     *("EventXML", "UserData", "OpenWEC", "SourceModuleName", "SourceModuleType", "MessageSourceAddress"),
@@ -38,10 +47,11 @@ def _without(*also: str) -> str:
 
 # Not always NXLog's own: AccountName belongs to UserID and then comes with Domain and AccountType, as in no record of
 # the Security log; ProcessID was renamed to ExecutionProcessID in newer versions.
-_OWN_ACCOUNT = "(fields.UserID IS NULL OR fields.Domain IS NULL AND fields.AccountType IS NULL)"
-_OWN_PROCESS = "(fields.ExecutionProcessID IS NOT NULL)"
+_OWN_ACCOUNT = "(told[1] IS NULL OR told[2] IS NULL AND told[3] IS NULL)"
+_OWN_PROCESS = "(told[4] IS NOT NULL)"
+_TOLD = "json_extract_string(line, ['$.UserID', '$.Domain', '$.AccountType', '$.ExecutionProcessID'])"
 _DATA = f"""
-    SELECT * EXCLUDE (line, fields, data), NULLIF(data, '{{}}') AS data,
+    SELECT * EXCLUDE (line, told, data), NULLIF(data, '{{}}') AS data,
         CASE WHEN data = '{{}}' OR line LIKE '%"UserData"%' OR data LIKE '%"Data":"%' THEN line END AS whole
     FROM (
         SELECT *, json_merge_patch(line, CASE
@@ -49,11 +59,11 @@ _DATA = f"""
             WHEN {_OWN_ACCOUNT} THEN {_without("ProcessID")}
             WHEN {_OWN_PROCESS} THEN {_without("AccountName")}
             ELSE {_without("AccountName", "ProcessID")} END) AS data
-        FROM lines)"""
+        FROM (SELECT *, {_TOLD} AS told FROM lines))"""
 
 
 def with_data(records: pa.Table, heads: list[Head], problems: Problems) -> pa.Table:
-    """The records with their own fields as `data` in place of `line` and `fields`; one that is too large is lost."""
+    """The records with their own fields as `data` in place of `line`; one that is too large is lost."""
     found = query_parts(_DATA, records, problems)
     if found["whole"].null_count < len(found):
         columns = (found[name].to_pylist() for name in ("data", "whole", "head"))

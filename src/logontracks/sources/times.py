@@ -1,9 +1,9 @@
-"""When an NXLog record happened, in UTC, and how sure that is.
+"""When a record happened, in UTC, and how sure that is.
 
-`EventTime` has no zone in most set-ups: it is local time of the collector, as `EventReceivedTime` is. What arrives
-through Logstash also has `@timestamp`, UTC of the moment of arrival, so that the offset can be told from the two:
-_WAYS. In 131,922 Sysmon records of real labs, which hold UTC of their own, 94 % of the times so found are within a
-second of it and none is further off than Sysmon was late (27 s).
+Most forms tell UTC or a zone. NXLog's `EventTime` has no zone in most set-ups: it is local time of the collector, as
+`EventReceivedTime` is. What arrives through Logstash also has `@timestamp`, UTC of the moment of arrival, so that the
+offset can be told from the two: _WAYS. In 131,922 Sysmon records of real labs, which hold UTC of their own, 94 % of the
+times so found are within a second of it and none is further off than Sysmon was late (27 s).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logontracks.sources.database import query
 from logontracks.sources.envelope import Problem
-from logontracks.sources.nxlog_lines import query
 
 # A time as it is written
 
@@ -37,11 +37,18 @@ _WRITTEN = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII | re.IGNORECASE
 )
 _NUMBER = re.compile(r"\d{9,17}", re.ASCII)
+_FRACTION = re.compile(r"(\d{9,11})\.(\d{1,12})", re.ASCII)  # seconds, with as many digits as a double has
+_DATE = re.compile(r"\\?/Date\((\d{9,17})\)\\?/", re.ASCII)  # as PowerShell up to 5.1 writes it
 
 
 def moment(text: str | None) -> Moment | None:
     """ISO 8601, with or without a zone, or a number of seconds, milli- or microseconds since 1970 in UTC."""
     text = (text or "").strip()
+    if found := _DATE.fullmatch(text):
+        text = found[1]
+    if found := _FRACTION.fullmatch(text):
+        micros = round(int(found[2].ljust(12, "0")) / 1_000_000)
+        return Moment(int(found[1]) * 1_000_000 + micros, f"{micros % 1_000_000:06}"[: len(found[2])], zoned=True)
     if _NUMBER.fullmatch(text):
         below = 0 if len(text) < 12 else 3 if len(text) < 15 else 6
         return Moment(int(text) * 10 ** (6 - below), text[len(text) - below :], zoned=True)
@@ -120,15 +127,17 @@ _MOMENTS = pa.schema(
 )
 
 
-def times(fields: pa.StructArray, source_tz: ZoneInfo | None) -> pa.Table:
+def times(told: pa.Table, source_tz: ZoneInfo | None) -> pa.Table:
     """For each record the `way` its time was found, `time` (microseconds UTC), offset and what `doubts` asks for.
 
-    `quarters`: of an hour that UTC is ahead, where @timestamp tells it. `turn`: of the clocks, as `in_zone` says.
+    `told` has texts: `time` as the record has it, `time_utc` where it has one known to be UTC, and what NXLog and
+    Logstash say of its way here, `received` in the zone of `time` and `arrival` in UTC. `quarters`: of an hour that UTC
+    is ahead, where `arrival` tells it. `turn`: of the clocks, as `in_zone` says.
     """
-    event = _moments(_event_time(fields), source_tz)
-    received = _moments(fields.field("EventReceivedTime"))
-    arrival = _moments(fields.field("@timestamp"))
-    told = {
+    event = _moments(_event_time(told), source_tz)
+    received = _moments(told["received"])
+    arrival = _moments(told["arrival"])
+    columns = {
         "event": event["time"],
         "zoned": event["zoned"],
         "digits": event["digits"],
@@ -138,24 +147,54 @@ def times(fields: pa.StructArray, source_tz: ZoneInfo | None) -> pa.Table:
         "utc": pc.coalesce(arrival["time"], pc.if_else(received["zoned"], received["time"], None)),
         "arrival_digits": arrival["digits"],
     }
-    return query(_WAYS, pa.table(told))
+    return query(_WAYS, pa.table(columns))
 
 
-def _event_time(fields: pa.StructArray) -> pa.Array:
-    """EventTime, or EventTimeUTC where that is given and the other tells no zone."""
-    event, utc = fields.field("EventTime"), fields.field("EventTimeUTC")
+def in_utc(told: pa.Table) -> pa.Table:
+    """The same records, with what `times` tells in place of their `time`, where that is in UTC or says its zone."""
+    nothing = pa.nulls(len(told), pa.string())
+    for name in ("time_utc", "received", "arrival"):
+        told = told.append_column(name, nothing)
+    return replaced(told, times(told, None))
+
+
+def replaced(told: pa.Table, found: pa.Table) -> pa.Table:
+    """The records with what was found of their times in place of the texts."""
+    rest = told.drop_columns(["time", "time_utc", "received", "arrival"])
+    for name in found.column_names:
+        rest = rest.append_column(name, found[name])
+    return rest
+
+
+def _event_time(told: pa.Table) -> pa.ChunkedArray:
+    """The time, or the one in UTC where that is given and the other tells no zone."""
+    event, utc = told["time"], told["time_utc"]
     utc = pc.if_else(pc.match_substring_regex(utc, r"^\s*\d{4}-\d\d-"), utc, None)
     if utc.null_count == len(utc):
         return event
     zone = r"(?i)^.{10}.*(Z|[+-]\d\d(:?\d\d)?)\s*$"
     utc = pc.if_else(pc.match_substring_regex(utc, zone), utc, pc.binary_join_element_wise(utc, "Z", ""))
-    told = pc.fill_null(pc.match_substring_regex(event, zone), fill_value=False)
-    return pc.if_else(told, event, pc.coalesce(utc, event))
+    zoned = pc.fill_null(pc.match_substring_regex(event, zone), fill_value=False)
+    return pc.if_else(zoned, event, pc.coalesce(utc, event))
 
 
-def _moments(column: pa.Array, zone: ZoneInfo | None = None) -> pa.Table:
-    """The moments of a column, each read once, and where the zone puts them."""
-    encoded = column.dictionary_encode(null_encoding="encode")
+_PLAIN = r"^\d{4}-\d\d-\d\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,9})?Z$"
+_PLAIN_MOMENTS = """
+    SELECT CASE WHEN seconds BETWEEN '1602-01-01' AND '9998-12-31' AND text[12:13] < '24'
+            THEN epoch_us(seconds) + CAST(rpad(below[1:6], 6, '0') AS BIGINT) END AS time,
+        CASE WHEN time IS NOT NULL THEN below[1:7] END AS digits, CASE WHEN time IS NOT NULL THEN TRUE END AS zoned,
+        CAST(NULL AS BIGINT) AS in_zone, CAST(NULL AS TINYINT) AS turn
+    FROM (SELECT text, TRY_CAST(text[1:10] || ' ' || text[12:19] AS TIMESTAMP) AS seconds,
+        CASE WHEN len(text) > 20 THEN text[21:len(text) - 1] ELSE '' END AS below FROM lines)"""
+
+
+def _moments(column: pa.Array | pa.ChunkedArray, zone: ZoneInfo | None = None) -> pa.Table:
+    """The moments of a column. Those in UTC as most forms write it are read together, others one by one, each once."""
+    if len(column) > column.null_count and pc.all(pc.match_substring_regex(column, _PLAIN)).as_py():
+        return query(_PLAIN_MOMENTS, pa.table({"text": column})).cast(_MOMENTS)
+    encoded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode(
+        null_encoding="encode"
+    )
     rows = []
     for text in encoded.dictionary.to_pylist():
         found = moment(text)

@@ -1,0 +1,139 @@
+-- One row for each session that came from another, and each session that it can have come from, best first.
+-- Reads: hop_sources, session_sources, seats, sessions, host_names.
+-- Rules: subject (its logon names the session that asked), explicit (4648 there names account and server), outgoing_ntlm
+-- (8001 there names server and session), desktop_client (the remote desktop client there named the server),
+-- explicit_again (4648 there named account and server within the life of a ticket before), address (the
+-- machine that had its address), ticket_address (the machine that had the address its ticket was asked from),
+-- address_only (its address, whose machine nothing tells), client_name (the name that its client claims), account (the only other host where the account sits at that time). By
+-- the last four the session there is looked for: one of the same account, else its latest network session, else the only
+-- desktop of anybody.
+-- NULL: from_session_id where the machine is known and the session is not.
+--
+-- Columns:
+--   hop_id BIGINT: Identity
+--   to_session_id BIGINT: Session that was opened
+--   from_session_id BIGINT: Session that it came from
+--   time TIMESTAMP: Start of the session that was opened
+--   to_host_id BIGINT: Its host
+--   to_host VARCHAR: Name of its host
+--   from_host_id BIGINT: Host it came from, where the case has logs of it
+--   from_host VARCHAR: Name of the machine it came from
+--   to_account VARCHAR: Account of the session that was opened
+--   from_account VARCHAR: Account of the one it came from
+--   means VARCHAR: How the session was opened: network, network_share, remote_desktop, winrm, runas ...
+--   rule VARCHAR: What tells it: see above
+--   certainty DOUBLE: How sure, from 0 to 1
+--   candidates BIGINT: Sessions there that come into question by this rule
+--   place INTEGER: 1 is the best of those told for the session
+--   credential VARCHAR: same or switch: whether the account is another; NULL where the session it came from is not known
+--   uid BIGINT: Record that the rule rests on
+
+WITH asked AS (
+    SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, f.uid AS uid,
+        f.certainty AS certainty, t.account_id AS account_id, t.start_time AS start_time
+    FROM hop_sources AS f
+    JOIN session_sources AS t ON t.session_id = f.session_id
+    WHERE f.from_session_id IS NULL AND f.from_host_id IS NOT NULL
+),
+same_seats AS (
+    SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
+        COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
+    FROM asked AS a
+    JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id
+        AND p.from_time <= a.start_time AND p.until_time >= a.start_time
+),
+-- network sessions of the account there: the latest before
+roads AS (
+    SELECT host_id AS host_id, account_id AS account_id, start_time AS time, session_id AS road_id,
+        CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
+    FROM session_sources
+    WHERE logon_type IN (3, 8)
+    UNION ALL
+    SELECT a.from_host_id AS host_id, a.account_id AS account_id, a.start_time AS time, CAST(NULL AS BIGINT) AS road_id,
+        a.session_id AS session_id, a.rule AS rule
+    FROM asked AS a
+    LEFT JOIN same_seats AS x ON x.session_id = a.session_id AND x.rule = a.rule
+    WHERE x.session_id IS NULL
+),
+last_roads AS (
+    SELECT session_id AS session_id, rule AS rule, time AS time, host_id AS host_id, account_id AS account_id,
+        road_id AS road_id,
+        COUNT(road_id) OVER (PARTITION BY host_id, account_id ORDER BY time ASC NULLS LAST,
+            COALESCE(road_id, 0) DESC NULLS LAST, session_id ASC NULLS LAST, rule ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+    FROM roads
+),
+same_roads AS (
+    SELECT r.session_id AS session_id, r.rule AS rule, p.road_id AS from_session_id
+    FROM last_roads AS r
+    JOIN last_roads AS p ON p.road_id IS NOT NULL AND p.host_id = r.host_id AND p.account_id = r.account_id
+        AND p.before = r.before
+    WHERE r.session_id IS NOT NULL AND micros(r.time) - micros(p.time) <= $hop_memory_us
+),
+other_seats AS (
+    SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
+        COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
+    FROM asked AS a
+    LEFT JOIN same_seats AS x ON x.session_id = a.session_id AND x.rule = a.rule
+    LEFT JOIN same_roads AS y ON y.session_id = a.session_id AND y.rule = a.rule
+    JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id <> a.account_id AND p.at_hand = 1
+        AND p.from_time <= a.start_time AND p.until_time >= a.start_time
+    WHERE x.session_id IS NULL AND y.session_id IS NULL
+),
+found AS (
+    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, 1 AS candidates, 1.0 AS share
+    FROM hop_sources
+    WHERE from_session_id IS NOT NULL
+    UNION ALL
+    -- whoever named the account there before comes into question as well
+    SELECT s.session_id AS session_id, s.rule AS rule, s.from_session_id AS from_session_id,
+        s.candidates + COALESCE(x.others, 0) AS candidates, 0.9 / (s.candidates + COALESCE(x.others, 0)) AS share
+    FROM same_seats AS s
+    LEFT JOIN (
+        SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS others
+        FROM hop_sources
+        WHERE rule = 'explicit_again'
+        GROUP BY session_id
+    ) AS x ON x.session_id = s.session_id
+    UNION ALL
+    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, 1 AS candidates, 0.6 AS share
+    FROM same_roads
+    UNION ALL
+    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, candidates AS candidates,
+        0.5 / candidates AS share
+    FROM other_seats
+    WHERE candidates <= 5
+),
+told AS (
+    SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, f.from_host AS from_host,
+        g.from_session_id AS from_session_id, f.uid AS uid, COALESCE(g.candidates, 0) AS candidates,
+        f.certainty * COALESCE(g.share, 1.0) AS certainty,
+        ROW_NUMBER() OVER (PARTITION BY f.session_id, g.from_session_id
+            ORDER BY f.certainty * COALESCE(g.share, 1.0) DESC NULLS LAST, f.uid ASC NULLS LAST) AS again
+    FROM hop_sources AS f
+    LEFT JOIN found AS g ON g.session_id = f.session_id AND g.rule = f.rule
+        AND (f.from_session_id IS NULL OR f.from_session_id = g.from_session_id)
+),
+placed AS (
+    SELECT t.session_id AS session_id, t.rule AS rule, t.from_host_id AS from_host_id, t.from_host AS from_host,
+        t.from_session_id AS from_session_id, t.uid AS uid, t.candidates AS candidates, t.certainty AS certainty,
+        ROW_NUMBER() OVER (PARTITION BY t.session_id
+            ORDER BY CASE WHEN t.from_session_id IS NULL THEN 1 ELSE 0 END ASC NULLS LAST, t.certainty DESC NULLS LAST,
+                t.from_session_id ASC NULLS LAST, t.uid ASC NULLS LAST) AS place
+    FROM told AS t
+    WHERE t.again = 1 AND t.session_id <> COALESCE(t.from_session_id, 0)
+)
+SELECT
+    text_id(CONCAT('hop ', CAST(p.session_id AS VARCHAR), ' ', CAST(COALESCE(p.from_session_id, 0) AS VARCHAR), ' ',
+        COALESCE(p.from_host, ''))) AS hop_id,
+    p.session_id AS to_session_id, p.from_session_id AS from_session_id, t.start_time AS time, t.host_id AS to_host_id,
+    t.host AS to_host, p.from_host_id AS from_host_id, COALESCE(s.host, n.host, p.from_host) AS from_host,
+    t.account AS to_account, s.account AS from_account, t.opened_by AS means, p.rule AS rule, p.certainty AS certainty,
+    p.candidates AS candidates, CAST(p.place AS INTEGER) AS place,
+    CASE WHEN s.account_id = t.account_id THEN 'same' WHEN s.account_id <> t.account_id THEN 'switch' END AS credential,
+    p.uid AS uid
+FROM placed AS p
+JOIN sessions AS t ON t.session_id = p.session_id
+LEFT JOIN sessions AS s ON s.session_id = p.from_session_id
+LEFT JOIN (SELECT DISTINCT host_id AS host_id, host AS host FROM host_names) AS n ON n.host_id = p.from_host_id
+WHERE p.place <= 5

@@ -1,0 +1,186 @@
+"""JSON in all dialects to envelopes.
+
+dialects.py says what each calls the parts of a record, json_lines.py takes the objects out of a file, times.py finds
+when each record happened, own_fields.py what it says of itself, and records.py keeps those that serve.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logontracks.sources import dialects, json_lines, nxlog_fields, otlp, own_fields, times, xml_records
+from logontracks.sources.dialects import Dialect
+from logontracks.sources.envelope import Head, Kind
+from logontracks.sources.records import Lines, Problems, Records, integers, whole
+
+FIRST = 200  # objects that are looked at to tell the dialect
+
+
+def recognizes(start: bytes) -> Dialect | str | None:
+    """The dialect of a file that starts so; in words what was seen instead; None where it is no JSON.
+
+    `start`: 64 KiB, or all there is.
+    """
+    how = json_lines.layout(start)
+    if how is None:
+        return None
+    found: list[Any] = []
+    for text in json_lines.first_texts(start, how):
+        try:
+            record = dialects.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and record.get("SourceModuleType") == "im_internal":  # NXLog about itself
+            continue
+        found.extend(otlp.records(record) if otlp.is_export(record) else [record])
+        dialect = dialects.of_record(found[-1]) if found else None
+        if dialect is not None:
+            return dialect
+        if len(found) >= FIRST:
+            break
+    if not found:
+        return _of_a_beginning(json_lines.decoded(start)[1])
+    return f"it is JSON, {dialects.seen(found[0])}"
+
+
+def _of_a_beginning(text: str) -> Dialect | None:
+    """NXLog by the beginning of a long line; a quote within a text has a backslash, so that no text looks so."""
+    found = set(re.findall(r'[{,]\s*"(\w+)"\s*:\s*["\d]', text))
+    told = {"EventTime", "EventReceivedTime", "SourceModuleType"} & found
+    if {"EventID", "Hostname"} <= found and told:
+        return dialects.of_name("nxlog")
+    return None
+
+
+def read(
+    path: Path, source: int, start: int, end: int, *, form: str, activity: bool, source_tz: ZoneInfo | None
+) -> Lines:
+    """Read the objects that begin at bytes `start` up to, not including, `end`, of a file of the dialect `form`.
+
+    `activity`: keep Security records of sessions beyond logons too. `source_tz`: zone of times that tell none.
+    Any range gives the rows and counts of its objects, wherever it is cut; runs of record ids may be cut with it.
+    """
+    records = Records(source, form, activity=activity)
+    with path.open("rb") as file:
+        begin = file.read(json_lines.START)
+        found = recognizes(begin)
+        dialect = found if isinstance(found, Dialect) and found.name == form else dialects.of_name(form)
+        how = json_lines.layout(begin) or json_lines.Layout()
+        for lines in json_lines.objects(file, how, start, end, records.problems):
+            _add(records, dialect, lines, source_tz)
+    return records.lines()
+
+
+def _add(records: Records, dialect: Dialect, lines: pa.Table, source_tz: ZoneInfo | None) -> None:
+    if dialect.within[:1] == ("body",) or dialect.whole:
+        lines = otlp.expanded(lines, records.problems)
+    told = json_lines.parse(dialects.sql(dialect), lines, records.problems)
+    if dialect.whole:
+        xml_records.add(records, whole(told["position"]).to_pylist(), whole(told["xml"]).to_pylist())
+        return
+    events = _events(told, dialect, records.problems)
+    events = times.replaced(events, times.times(events, source_tz)).drop_columns("xml")
+    forms = {form for form, _ in dialect.fields}
+    if forms == {"nxlog"}:
+        with_data = partial(_nxlog, records=records)
+    else:
+        with_data = partial(_with_data, records=records, dialect=dialect)
+    records.add(events, with_data, named="line" if forms <= {"nxlog", "map", "flat", "camel"} else None)
+
+
+def _events(told: pa.Table, dialect: Dialect, problems: Problems) -> pa.Table:
+    """The objects that are events of Windows."""
+    has_host = pc.not_equal(pc.fill_null(told["computer"], ""), "")
+    events = pc.and_(pc.is_valid(integers(whole(told["event_id"]), 31)), has_host)
+    others = told["position"].filter(pc.invert(events))
+    if len(others):
+        missing = f"{dialect.called('event_id')} or {dialect.called('computer')} is missing"
+        problems.note("skipped", f"lines from here on are no Windows events: {missing}", len(others), others[0].as_py())
+        told = told.filter(events)
+    return told
+
+
+# Their own fields
+
+
+def _nxlog(kept: pa.Table, records: Records) -> pa.Table:
+    return nxlog_fields.with_data(kept, records.heads, records.problems)
+
+
+_PLAIN = r'^\{("\w+":("([^"\\]|\\.)*"|-?\d+|null|true|false),?)*\}$'
+"""An object of texts and numbers: it can stay as it is, unless it has fields that stand for something else."""
+
+
+def _with_data(kept: pa.Table, records: Records, dialect: Dialect) -> pa.Table:
+    """The records with their own fields as `data` in place of `line`."""
+    places = ", ".join(f"'{dialects.json_path(path)}'" for _, path in dialect.fields)
+    sql = f"""SELECT * EXCLUDE (own), list_position(list_transform(own, lambda each: COALESCE(each, 'null') <> 'null'),
+            true) AS place, own[place] AS own
+        FROM (SELECT *, json_extract(line, [{places}]) AS own FROM lines)"""
+    found = json_lines.query_parts(sql, kept, records.problems)
+    own = whole(found["own"].cast(pa.string()))
+    maps = [at + 1 for at, (form, _) in enumerate(dialect.fields) if form == "map"]
+    plain = pc.and_(
+        pc.is_in(found["place"], value_set=pa.array(maps, found["place"].type)),
+        pc.and_(
+            pc.match_substring_regex(own, _PLAIN), pc.invert(pc.match_substring_regex(own, '"(Data|data|param1)":'))
+        ),
+    )
+    data = pc.if_else(whole(plain), own, None).to_pylist()
+    told = zip(
+        *(found[name].to_pylist() for name in ("position", "head", "place")),
+        own.to_pylist(),
+        pc.fill_null(whole(plain), fill_value=False).to_pylist(),
+        strict=True,
+    )
+    for at, (position, number, place, text, done) in enumerate(told):
+        if not done and place:
+            form = dialect.fields[place - 1][0]
+            data[at] = _own(records, records.heads[number], form, text, position)
+    data = [None if text == "{}" else text for text in data]
+    if dialect.moved:
+        data = _with_moved(found, data, records, dialect)
+    return found.drop_columns(["line", "place", "own"]).append_column("data", pa.array(data, pa.string()))
+
+
+def _with_moved(found: pa.Table, data: list[str | None], records: Records, dialect: Dialect) -> list[str | None]:
+    """The fields of records, and those that the sender has put elsewhere."""
+    places = ", ".join(f"'{dialects.json_path(path)}'" for _, path in dialect.moved)
+    moved = json_lines.query_parts(
+        f"SELECT head, json_extract_string(line, [{places}]) AS moved FROM lines", found, records.problems
+    )
+    names = [name for name, _ in dialect.moved]
+    completed = list(data)
+    for at, (number, values) in enumerate(zip(moved["head"].to_pylist(), moved["moved"].to_pylist(), strict=True)):
+        text = data[at]
+        if text is not None and any(value is not None for value in values):
+            kind = Kind(records.heads[number].provider.lower(), records.heads[number].event_id)
+            told = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+            completed[at] = json_lines.dumps(own_fields.completed(kind, dialects.loads(text), told))
+    return completed
+
+
+def _own(records: Records, which: Head, form: dialects.Fields, text: str, position: int) -> str | None:
+    kind = Kind(which.provider.lower(), which.event_id)
+    try:
+        value = dialects.loads(text)
+        if form == "positional":
+            value = json.loads(value) if isinstance(value, str) else value
+            found = own_fields.placed(kind, which.version, value if isinstance(value, list) else [])
+        else:
+            found = own_fields.READ[form](kind, value)
+        return json_lines.dumps(found) or None
+    except own_fields.NotCertainError as error:
+        records.problems.note("doubt", f"{error}: they say only that it happened", offset=position)
+    except (ValueError, RecursionError) as error:
+        what = f"records have fields that cannot be read ({str(error)[:60]}): they say only that it happened"
+        records.problems.note("doubt", what, offset=position)
+    return None

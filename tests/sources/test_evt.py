@@ -1,0 +1,256 @@
+"""Logs of Windows 2000, XP and 2003: written, read, and compared with what libevt and real text lines say."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from conftest import SHARED
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from making_evt import FAILURE, INFORMATION, LegacyEvent, log, ring, write
+
+from logontracks import catalogue
+from logontracks.normalize import Normalizer
+from logontracks.sources import evt, legacy
+from logontracks.sources.own_fields import NotCertainError
+from logontracks.sources.records import Problems
+
+LOGS = SHARED / "logs"
+AT = datetime(2006, 3, 1, 8, 30)  # noqa: DTZ001 - UTC, as the writer wants it
+USER = "S-1-5-21-487349131-2095749132-2248483902-19753"
+LOGON_2003 = (
+    *("anna", "LARCH", "(0x0,0x3A092)", "10", "User32  ", "Negotiate", "TS1", "{5c92d34f-85d3-2f5d-d036-759d7c97bfd7}"),
+    *("TS1$", "LARCH", "(0x0,0x3E7)", "484", "-", "10.0.0.7", "3389"),
+)
+
+
+def rows(path, **options):
+    """Rows of the events table, in the order of the file; and the problems."""
+    found = evt.read(path, 0, 0, path.stat().st_size, **{"activity": True, **options})
+    staged, bad = Normalizer().rows(found.parts)
+    assert not bad
+    return staged.sort_by("position").to_pylist(), found.problems
+
+
+def read(tmp_path, *events, **options):
+    return rows(write(tmp_path / "SecEvent.Evt", events, **options))
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+def test_a_logon_of_2003(tmp_path, dirty):
+    ((row,), problems) = read(tmp_path, LegacyEvent(528, AT, "TS1", LOGON_2003, number=77, sid=USER), dirty=dirty)
+    assert not problems
+    expected = {
+        "form": "evt", "provider": "Security", "event_id": 528, "version": None, "channel": "Security",
+        "computer": "TS1", "record_id": 77, "time": AT, "time_precision_us": 1_000_000, "outcome": "success",
+        "record_sid": USER, "target_sid": USER, "target_name": "anna", "target_domain": "LARCH",
+        "target_logon_id": 0x3A092, "logon_type": 10, "logon_process": "User32", "auth_package": "Negotiate",
+        "workstation": "TS1", "logon_guid": "5c92d34f-85d3-2f5d-d036-759d7c97bfd7", "subject_name": "TS1$",
+        "subject_logon_id": 0x3E7, "process_id": 484, "source_address": "10.0.0.7", "source_port": 3389,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("event_id", "count", "column", "value"),
+    [
+        (528, 8, "target_logon_id", 0x3A092),
+        (528, 7, "target_logon_id", 0x3A092),
+        (529, 13, "failure_reason", 2313),
+        (529, 6, "failure_reason", 2313),
+        (531, 6, "sub_status", 0xC0000072),
+        (539, 13, "status", 0xC0000234),
+        (534, 6, "status", 0xC000015B),
+    ],
+)
+def test_layouts_are_chosen_by_the_number_of_strings(tmp_path, event_id, count, column, value):
+    layout = legacy._layouts()[event_id][count]
+    by_name = {"TargetUserName": "anna", "TargetLogonId": "(0x0,0x3A092)", "LogonType": "2", "IpPort": "1"}
+    strings = tuple(by_name.get(name, "-") for name in layout)
+    ((row,), problems) = read(tmp_path, LegacyEvent(event_id, AT, "PC1", strings, kind=FAILURE))
+    assert not problems
+    assert (row["target_name"], row["logon_type"], row[column]) == ("anna", 2, value)
+
+
+def test_an_error_code_in_decimal(tmp_path):
+    strings = ("MICROSOFT_AUTHENTICATION_PACKAGE_V1_0", "anna", "PC1", "3221225578")
+    ((row,), _) = read(tmp_path, LegacyEvent(681, AT, "DC1", strings, kind=FAILURE))
+    assert (row["target_name"], row["workstation"], row["status"]) == ("anna", "PC1", 0xC000006A)
+    assert row["outcome"] == "failure"
+
+
+def test_the_caller_of_a_lockout(tmp_path):
+    strings = ("anna", "PC1", "%{S-1-5-21-1-2-3-1106}", "DC1$", "LARCH", "(0x0,0x3E7)")
+    ((row,), _) = read(tmp_path, LegacyEvent(644, AT, "DC1", strings, sid="S-1-5-18"))
+    assert (row["caller_computer"], row["target_sid"]) == ("PC1", "S-1-5-21-1-2-3-1106")
+    assert (row["subject_name"], row["subject_sid"]) == ("DC1$", "S-1-5-18")
+
+
+@pytest.mark.parametrize("strings", [("a", "b"), ("a",) * 14])
+def test_strings_that_cannot_be_placed_are_told_and_not_guessed(tmp_path, strings):
+    ((row,), (problem,)) = read(tmp_path, LegacyEvent(528, AT, "PC1", strings))
+    assert problem.kind == "doubt"
+    assert f"{len(strings)} strings, and not 7 or 8 or 15" in problem.what
+    assert json.loads(row["data"]) == {"Data": list(strings)}
+    assert row["target_name"] is None
+
+
+def test_what_sessions_did_is_kept_as_in_other_forms(tmp_path):
+    layout = legacy._layouts()[592][6]
+
+    def process(number, logon_id):
+        values = {"SubjectLogonId": logon_id, "NewProcessName": r"C:\a.exe", "NewProcessId": "1536"}
+        return LegacyEvent(592, AT, "PC1", tuple(values.get(name, "x") for name in layout), number=number)
+
+    path = write(tmp_path / "log", [process(1, "(0x0,0x3A092)"), process(2, "(0x0,0x3E7)")])
+    found, problems = rows(path)
+    assert not problems
+    assert [row["record_id"] for row in found] == [1]
+    assert rows(path, activity=False)[0] == []
+
+
+def test_other_logs(tmp_path):
+    started = LegacyEvent(0x80000000 | 6005, AT, "PC1", (), provider="EventLog", kind=INFORMATION)
+    shutdown = LegacyEvent(
+        1074, AT, "PC1", ("explorer.exe", "PC1", "Other", "0x0", "restart", "", r"LARCH\anna"), provider="USER32"
+    )
+    path = write(tmp_path / "any name", [started, shutdown])
+    found, problems = rows(path)
+    assert not problems
+    assert [(row["provider"], row["event_id"], row["channel"]) for row in found] == [
+        ("EventLog", 6005, "System"),
+        ("User32", 1074, "System"),
+    ]
+
+
+def test_a_full_log_goes_on_behind_its_header(tmp_path):
+    events = [
+        LegacyEvent(538, AT + timedelta(seconds=n), "PC1", ("u", "D", f"(0x0,0x{n}a)", "3"), n) for n in (1, 2, 3)
+    ]
+    for cut in (56, 60, 100):
+        path = tmp_path / f"{cut}.evt"
+        path.write_bytes(ring(events, cut=cut))
+        found, problems = rows(path)
+        assert not problems
+        assert sorted(row["record_id"] for row in found) == [1, 2, 3]
+
+
+def test_damage_costs_the_records_it_hits(tmp_path):
+    events = [LegacyEvent(538, AT, "PC1", ("u", "D", f"(0x0,0x{n}a)", "3"), n) for n in range(1, 6)]
+    content = bytearray(log(events))
+    where = [record.position for record in evt.records(bytes(content), 0, len(content), Problems())]
+    content[where[2]] ^= 0xFF  # a length
+    content[where[4] + 44 : where[4] + 48] = b"\xff" * 4  # the place of the strings... of the SID
+    path = tmp_path / "x.evt"
+    path.write_bytes(content)
+    found, problems = rows(path)
+    assert [row["record_id"] for row in found] == [1, 2, 4]
+    assert [problem.position for problem in problems if problem.kind == "lost"] == [
+        f"byte {where[at]}" for at in (2, 4)
+    ]
+
+
+def test_a_copy_of_a_part_is_read_too(tmp_path):
+    events = [LegacyEvent(538, AT, "PC1", ("u", "D", f"(0x0,0x{n}a)", "3"), n) for n in range(1, 6)]
+    content = log(events)
+    path = tmp_path / "x.evt"
+    path.write_bytes(content[: len(content) * 2 // 3])
+    assert 2 <= len(rows(path)[0]) <= 3
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(flips=st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=30), cut=st.integers(49, 3000))
+def test_any_damage_gives_problems_and_never_an_error(tmp_path, flips, cut):
+    events = [LegacyEvent(528, AT, "PC1", LOGON_2003, n, sid=USER, binary=b"LfLe" * n) for n in range(1, 5)]
+    content = bytearray(log(events)[:cut])
+    for place, value in flips:
+        if place < len(content):
+            content[place] = value
+    path = tmp_path / "x.evt"
+    path.write_bytes(content)
+    rows(path)
+
+
+def test_libevt_reads_what_the_writer_writes(tmp_path):
+    """So that the tests above are about the format, and not about one reading of it."""
+    pyevt = pytest.importorskip("pyevt")
+    path = write(
+        tmp_path / "x.evt",
+        [
+            LegacyEvent(528, AT, "PC1", LOGON_2003, number=5, sid=USER),
+            LegacyEvent(512, AT, "PC1", (), number=6, binary=b"\1\2\3"),
+        ],
+    )
+    file = pyevt.file()
+    file.open(str(path))
+    assert (file.number_of_records, file.number_of_recovered_records) == (2, 0)
+    first = file.get_record(0)
+    assert (first.identifier, first.event_identifier, first.event_type) == (5, 528, 8)
+    assert (first.source_name, first.computer_name, first.user_security_identifier) == ("Security", "PC1", USER)
+    assert tuple(first.get_string(at) for at in range(first.number_of_strings)) == LOGON_2003
+    assert first.written_time == AT
+    file.close()
+
+
+def test_a_real_log_as_libevt_reads_it(shared_logs):
+    pyevt = pytest.importorskip("pyevt")
+    path = shared_logs / "legacy-evt" / "SysEvent.Evt"
+    content = path.read_bytes()
+    problems = Problems()
+    mine = {record.position: record for record in evt.records(content, 0, len(content), problems)}
+    by_number = {record.number: record for record in mine.values()}
+    file = pyevt.file()
+    file.open(str(path))
+    told = []
+    for many, get in (
+        (file.number_of_records, file.get_record),
+        (file.number_of_recovered_records, file.get_recovered_record),
+    ):
+        for at in range(many):
+            record = get(at)
+            strings = [record.get_string(each) or "" for each in range(record.number_of_strings)]
+            told.append((record.identifier, record.source_name, record.computer_name, strings))
+    file.close()
+    assert len(mine) == len(told) - 1 == 6500  # one was overwritten in its midst: libevt shows what now lies there
+    differing = [
+        number
+        for number, provider, computer, strings in told
+        if (provider, computer, strings)
+        != (by_number[number].provider, by_number[number].computer, by_number[number].strings)
+    ]
+    assert len(differing) == 1
+    assert [problem.kind for problem in problems.told()] == ["lost"]
+
+
+def test_real_text_of_an_xp_host(shared_logs, tmp_path):
+    """The lines of another tool have the strings of real records; written and read they say what the lines say."""
+    lines = (shared_logs / "legacy-2003-text" / "rekall_evtlogs_xp_domain_member.txt").read_text().splitlines()
+    events, known = [], []
+    for number, line in enumerate(lines, 1):
+        date, clock, _, computer, sid, provider, event_id, outcome, strings = line.split(" ", 8)
+        time = datetime.fromisoformat(f"{date} {clock}").replace(tzinfo=None)
+        values = tuple(text.strip("'") for text in strings.split("';'"))
+        kind = FAILURE if outcome == "Failure" else 8
+        events.append(LegacyEvent(int(event_id), time, computer, values, number, provider, kind, sid))
+        known.append((int(event_id), values, sid))
+    found, _ = rows(write(tmp_path / "SecEvent.Evt", events))
+    logons = [row for row in found if row["event_id"] == 528]
+    assert len(logons) == 2
+    for row in logons:
+        _, values, sid = known[row["record_id"] - 1]
+        assert row["target_name"] == values[0]
+        assert row["target_logon_id"] == int(values[2].strip("()").split(",")[1], 16)
+        assert row["target_sid"] == sid
+    (failure,) = [row for row in found if row["event_id"] == 537]
+    assert failure["status"] == 0xC000005E
+    assert failure["outcome"] == "failure"
+
+
+def test_every_legacy_layout_makes_the_columns_of_its_modern_event():
+    for row in catalogue.table("legacy_ids"):
+        kind = catalogue.modern("Security", int(row["legacy_id"]))
+        assert kind == (row["provider"].lower(), int(row["event_id"]))
+        assert catalogue.keep("Security", int(row["legacy_id"])) is catalogue.keep(*kind)
+        assert row["sid_field"] in {"", "TargetUserSid", "SubjectUserSid"}
+    with pytest.raises(NotCertainError, match="order is not known"):
+        legacy.fields(642, ["a"], None)

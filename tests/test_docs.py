@@ -206,6 +206,7 @@ def test_every_command_and_option_is_documented():
                 "info",
                 "build",
                 "hosts",
+                "simulate",
             }
         )
     for name, option in _options():

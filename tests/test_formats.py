@@ -171,6 +171,43 @@ def test_the_same_events_in_every_form(tmp_path, normalizer, written, data):
         check(write(tmp_path, "any name", LAYOUTS[layout](records)), form, lacks, expected, normalizer)
 
 
+def test_a_folder_of_all_forms_holds_each_record_once(tmp_path):
+    """They are read together, in one task; copies go whatever form they have."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    own = {
+        "TargetUserSid": SID,
+        "TargetUserName": "anna",
+        "TargetDomainName": "L",
+        "TargetLogonId": 0x3A092,
+        "LogonType": 3,
+    }
+    kind = template(SECURITY, 4634)
+    written = [
+        Event(
+            kind,
+            BASE + number * 10_000_000,
+            "WS1",
+            [own[name] for name, _ in kind.fields],
+            record_id=number,
+            keywords=SUCCESS,
+        )
+        for number in range(1, 4)
+    ]
+    write_evtx(logs / "a", written)
+    told = told_of(logs / "a", written)
+    (logs / "b").write_text("".join(map(xml, told)), "utf-8")
+    for name, (_, write_one, lacks) in FORMS.items():
+        if not lacks & {"record_id", "double"}:
+            write(logs, name, lines([write_one(each) for each in told]).encode())
+    making.ingest([logs], tmp_path / "case")
+    with Case(tmp_path / "case").connect() as connection:
+        rows = connection.execute("SELECT record_id, target_name, form FROM events ORDER BY ALL").fetchall()
+        (forms,) = connection.execute("SELECT COUNT(DISTINCT form) FROM sources").fetchall()[0]
+    assert [row[:2] for row in rows] == [(1, "anna"), (2, "anna"), (3, "anna")]
+    assert forms > 12
+
+
 XML_FILES = {
     "event viewer": lambda texts: b'<?xml version="1.0" encoding="utf-8" standalone="yes"?>\n<Events>'
     + f"{''.join(texts)}</Events>".encode(),

@@ -38,7 +38,9 @@ EVTX = (
 )
 NXLOG = {"nxlog-json-dc-attackrange": 99_000_000, "otrf-multihost-json": 15_000_000}
 """Groups of packed JSON lines, and up to which size in bytes their members are read."""
-MOST_BYTES = 200_000  # of all golden texts
+OTHERS = ("legacy-evt", "peer-openxp-raw-norm")
+"""Groups of files in other forms, as they are."""
+MOST_BYTES = 215_000  # of all golden texts
 SAMPLES = 10
 RUNS = 6  # of one channel that are told one by one
 PLAIN = {"form", "outcome", "impersonation_level", "channel", "provider"}  # words of ours or of Windows, not of a log
@@ -162,10 +164,10 @@ def samples(connection: Connection) -> Iterator[str]:
             yield f"  {name} {value if name in PLAIN else told(value)}"
 
 
-@pytest.mark.parametrize("group", [*EVTX, *NXLOG])
+@pytest.mark.parametrize("group", [*EVTX, *OTHERS, *NXLOG])
 def test_real_logs_yield_what_they_did(logs, group, tmp_path, request):
-    path = logs / group if group in EVTX else unpack(logs / group, tmp_path / group, NXLOG[group])
-    pipeline.ingest([path], tmp_path / "case", jobs=2, source_tz="UTC" if group in NXLOG else None, patience=10)
+    path = logs / group if group in (*EVTX, *OTHERS) else unpack(logs / group, tmp_path / group, NXLOG[group])
+    pipeline.ingest([path], tmp_path / "case", jobs=2, source_tz=None if group in EVTX else "UTC", patience=10)
     text = "\n".join(golden(Case(tmp_path / "case"))) + "\n"
     kept = GOLDEN / f"{group}.txt"
     if request.config.getoption("--rewrite-golden"):
@@ -182,7 +184,7 @@ def test_every_group_of_evtx_files_has_a_golden_text(logs):
 
 def test_golden_texts_are_those_of_the_groups_and_small():
     texts = {path.name: path.stat().st_size for path in GOLDEN.iterdir()}
-    assert set(texts) == {f"{group}.txt" for group in (*EVTX, *NXLOG)}
+    assert set(texts) == {f"{group}.txt" for group in (*EVTX, *OTHERS, *NXLOG)}
     assert sum(texts.values()) < MOST_BYTES
 
 

@@ -200,7 +200,7 @@ class Records:
     def _envelopes(self, rows: pa.Table) -> pa.Table:
         columns: dict[str, Any] = {
             "source": pa.repeat(pa.scalar(self._source, pa.int32()), len(rows)),
-            "form": pa.repeat(pa.scalar(self._form), len(rows)).dictionary_encode(),
+            "form": pa.repeat(pa.scalar(self._form), len(rows)),  # as in EVTX: one task may hold both
             "position": rows["position"],
             "record_id": rows["record_id"],
             "time": rows["time"],

@@ -35,7 +35,7 @@ def play(name, *, seed=7, start=START, week=False, twice=False):
     for host in company.hosts.values():
         host.number_sessions()
         for channel in host.channels():
-            for place, (event, about) in enumerate(host.events(channel, start - DAY // 2, start + DAY // 2)):
+            for place, (event, about, *_) in enumerate(host.events(channel, start - DAY // 2, start + DAY // 2)):
                 if about:
                     about.logged = True
                     abouts.append(about)

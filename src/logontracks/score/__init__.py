@@ -25,23 +25,42 @@ TRUTH = {
     "hosts": "host VARCHAR, names VARCHAR, role VARCHAR",
     "boots": "host VARCHAR, boot_no INTEGER, start_time TIMESTAMP, end_time TIMESTAMP, end_kind VARCHAR",
     "sessions": "session BIGINT, account VARCHAR, sid VARCHAR, host VARCHAR, boot_no INTEGER, logon_id BIGINT,"
-    " linked_logon_id BIGINT, start_time TIMESTAMP, end_time TIMESTAMP, end_kind VARCHAR, source_address VARCHAR,"
-    " opened_by VARCHAR, logged BOOLEAN",
+    " linked_logon_id BIGINT, start_time TIMESTAMP, end_time TIMESTAMP, end_kind VARCHAR, source_host VARCHAR,"
+    " source_address VARCHAR, parent_session BIGINT, opened_by VARCHAR, attack VARCHAR, logged BOOLEAN",
     "presence": "session BIGINT, state VARCHAR, start_time TIMESTAMP, end_time TIMESTAMP",
-    "attempts": "attempt BIGINT, time TIMESTAMP, account VARCHAR, target_host VARCHAR, source_address VARCHAR,"
-    " reason VARCHAR, logged BOOLEAN",
+    "attempts": "attempt BIGINT, time TIMESTAMP, account VARCHAR, target_host VARCHAR, source_host VARCHAR,"
+    " source_address VARCHAR, reason VARCHAR, logged BOOLEAN",
+    "authentications": "authentication BIGINT, time TIMESTAMP, account VARCHAR, controller VARCHAR, kind VARCHAR,"
+    " service VARCHAR",
+    "links": "session BIGINT, authentication BIGINT",
+    "addresses": "host VARCHAR, address VARCHAR, from_time TIMESTAMP, until_time TIMESTAMP",
+    "hops": "from_session BIGINT, to_session BIGINT, attack VARCHAR",
     "mess": "kind VARCHAR, host VARCHAR, from_time TIMESTAMP, until_time TIMESTAMP, amount DOUBLE",
 }
 """Columns of the truth that are compared, by table. Times are UTC and true, whatever a clock said."""
 
-STEPS = ("host_pairs", "life_pairs", "session_pairs")
-MEASURES = ("hosts", "boots", "accounts", "sessions", "ends", "presence", "attempts")
+STEPS = ("host_pairs", "life_pairs", "session_pairs", "authentication_pairs")
+MEASURES = (
+    "hosts",
+    "boots",
+    "accounts",
+    "sessions",
+    "ends",
+    "presence",
+    "attempts",
+    "addresses",
+    "links",
+    "hops",
+    "tracks",
+)
 
 NEAR = {
     "near_s": "2",  # an exact time is right within this: what happens and its record are not the same moment
     "start_s": "60",  # the same of a start or stop of a host, which takes that long
     "life_s": "60",  # what the logs tell of a life may be written so long before it or after it
     "attempt_s": "5",  # the layers of one attempt tell it within this
+    "record_s": "0.1",  # a record is of this moment
+    "clocks_s": "300",  # an address is told by records of many hosts: so far may clocks be apart where Kerberos works
 }
 """Seconds that SQL has by name."""
 

@@ -19,7 +19,7 @@ MOST = 200  # copies: each has a second octet of its own in its addresses
 
 _SHIFT_US = 97_000_001  # one copy after the other: nothing happens at the same moment in two
 _UNIQUE = {"logon_guid", "request_ticket_hash", "response_ticket_hash"}  # random: their first characters tell the copy
-_NUMBERS = ("session", "from_session", "to_session", "attempt", "hop", "uid")
+_NUMBERS = ("session", "parent_session", "from_session", "to_session", "attempt", "authentication", "hop", "uid")
 _RENAMED = re.compile(r"name|domain|computer|host|sid|workstation|address|server|account|person|info|detail|group")
 _AS_IT_IS = {"logon_process", "auth_package", "process_name", "provider", "channel", "form", "share_name", "opened_by"}
 

@@ -99,9 +99,9 @@ def log_on(
         privileged=privileged,
         source=source,
     )
-    ticket.told.session = session
+    net.truth.used(ticket.told, session)
     if service:
-        service.told.session = session
+        net.truth.used(service.told, session)
     return session, at
 
 
@@ -337,6 +337,7 @@ def connect(
         connection=connection,
         privileged=split,
         kerberos=kerberos,
+        by=by,
     )
     host.terminal += 1
     terminal = host.terminal
@@ -363,6 +364,7 @@ def _knock(
     connection: str,
     privileged: bool,
     kerberos: bool = True,
+    by: Session | None = None,
 ) -> int:
     """The connection up to 1149; its type 3 session goes away half a minute later. Gives the moment of 1149."""
     values = {"ConnType": "TCP", "ClientIP": f"{client.address}:{client.port()}"}
@@ -370,7 +372,7 @@ def _knock(
     at = spaced(host, moment, 5, 40)
     _tell_connections(host, 261, at, {"listenerName": "RDP-Tcp"}, connection)
     at = spaced(host, at, 700, 2500)
-    _network_level_logon(net, at, account, client, host, privileged=privileged, kerberos=kerberos)
+    _network_level_logon(net, at, account, client, host, privileged=privileged, kerberos=kerberos, by=by)
     at = spaced(host, at, 60, 200)
     domain = net.domain.netbios if kerberos else ""
     accepted = {"Param1": account.name, "Param2": domain, "Param3": client.address}
@@ -384,7 +386,15 @@ def _tell_connections(host: Host, event_id: int, moment: int, values: Mapping[st
 
 
 def _network_level_logon(
-    net: Network, moment: int, account: Account, client: Peer, host: Host, *, privileged: bool, kerberos: bool
+    net: Network,
+    moment: int,
+    account: Account,
+    client: Peer,
+    host: Host,
+    *,
+    privileged: bool,
+    kerberos: bool,
+    by: Session | None,
 ) -> None:
     if kerberos:
         ticket = net.service_ticket(moment, account, client, host.account)
@@ -395,8 +405,9 @@ def _network_level_logon(
         told = net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
     at = spaced(host, moment, 3, 40)
     session = host.open(account, 3, at, guid=guid, source=client)
-    if told and not told.session:
-        told.session = session
+    if told:
+        net.truth.used(told, session)
+    session.parent = by
     if privileged:
         records.privileges(host, at, session)
         at = spaced(host, at, 0.05, 0.2)
@@ -428,7 +439,7 @@ def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:
     records.locked(host, spaced(host, moment, 700, 1400), desktop.session, desktop.terminal)
 
 
-def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None:
+def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer, *, by: Session | None = None) -> None:
     """The client comes back: 1149 and 4778 with the logon id of old, 25, type 7 logons, 4801; no type 10, no 21."""
     host = desktop.host
     desktop.connection = f"f420{new_guid(net.rng)[4:-4]}0000"
@@ -436,7 +447,14 @@ def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer) -> None
     desktop.address, desktop.client, desktop.number = client.address, client.name, host.connections
     privileged = desktop.session.linked is not None
     at = _knock(
-        net, moment, client, host, account=desktop.account, connection=desktop.connection, privileged=privileged
+        net,
+        moment,
+        client,
+        host,
+        account=desktop.account,
+        connection=desktop.connection,
+        privileged=privileged,
+        by=by,
     )
     at = spaced(host, at, 300, 900)
     desktop.connected = True

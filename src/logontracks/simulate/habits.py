@@ -65,7 +65,7 @@ def _visit_server(
         raise ValueError(f"{life.person.account.name} cannot administer")
     desktop = left.pop(server.name, None)
     if desktop and desktop in company.remotes:
-        desk.reconnect(net, desktop, moment, client)
+        desk.reconnect(net, desktop, moment, client, by=by)
     else:
         at = moment - 2 * SECOND
         desk.remote_credentials(net, at, client, by, account=admin, server=server, service="TERMSRV")

@@ -98,7 +98,8 @@ class Session:
     """One logon session. Its id is 0 until `Host.number_sessions` knows all sessions of the boot.
 
     `number` and what follows it is for the truth. `ended`: when somebody logged off; a session ends with its host else.
-    `logged`: its start is in the logs that were written.
+    `parent`: the session that it came from, where that is one of a member. `logged`: its start is in the logs that
+    were written.
     """
 
     account: Account
@@ -113,6 +114,7 @@ class Session:
     ended: int | None = None
     source: Peer | None = None
     source_address: str | None = None
+    parent: "Session | None" = None
     opened_by: str = ""
     attack: str | None = None
     logged: bool = False

@@ -158,7 +158,7 @@ def own_traffic(net: Network, moment: int, controller: Host) -> None:
     local = Account(controller.account.name, "S-1-5-18", net.domain.netbios, net.domain.realm)
     session = controller.open(local, 3, at, guid=ticket.server_guid)
     session.source_address = client
-    ticket.told.session = ticket.told.session or session
+    net.truth.used(ticket.told, session)
     records.privileges(controller, at, session, activity=False)
     at = spaced(controller, at, 0.05, 0.2)
     records.logon(
@@ -184,8 +184,8 @@ def _opened(
 
 def _told(session: Session, given: Authentication | None, by: Session | None, means: str, credential: str) -> None:
     """What the truth has of a network logon: the ticket that was got for it, and the session it came from."""
-    if given and not given.session:
-        given.session = session
+    if given:
+        session.host.truth.used(given, session)
     if by:
         changed = "same" if by.account == session.account else "switch"
         means = means or ("share" if session.opened_by == "network_share" else "network")

@@ -22,10 +22,11 @@ _TABLES = {
     "hosts": "host names role owner",
     "boots": "host boot_no start_time end_time end_kind",
     "sessions": "session person account sid host boot_no logon_id linked_logon_id logon_type start_time end_time "
-    "end_kind source_host source_address opened_by attack logged",
+    "end_kind source_host source_address parent_session opened_by attack logged",
     "presence": "session state start_time end_time",
     "attempts": "attempt time account target_host source_host source_address logon_type reason attack logged",
-    "authentications": "time account client_host client_address controller kind service session attack",
+    "authentications": "authentication time account client_host client_address controller kind service session attack",
+    "links": "session authentication",
     "addresses": "host address from_time until_time",
     "hops": "hop time from_session to_session means credential attack",
     "mess": "kind host from_time until_time amount detail",
@@ -33,7 +34,9 @@ _TABLES = {
 """The columns of each table. NULL is what does not apply."""
 
 _TYPES = {
-    **dict.fromkeys(("session", "from_session", "to_session", "attempt", "hop"), pa.int64()),
+    **dict.fromkeys(
+        ("session", "parent_session", "from_session", "to_session", "attempt", "authentication", "hop"), pa.int64()
+    ),
     **dict.fromkeys(("logon_id", "linked_logon_id"), pa.int64()),
     **dict.fromkeys(("boot_no", "logon_type"), pa.int32()),
     **dict.fromkeys(("time", "from_time", "until_time", "start_time", "end_time"), pa.timestamp("us")),
@@ -61,7 +64,10 @@ class Attempt:
 
 @dataclass(eq=False, slots=True)
 class Authentication:
-    """A ticket or an NTLM check that a controller gave. `session`: the one that it was made for."""
+    """A ticket or an NTLM check that a controller gave. `session`: the one that it was made for.
+
+    Others may be opened with it later: `Truth.used`.
+    """
 
     moment: int
     account: str
@@ -88,6 +94,7 @@ class Truth:
     _identities: list[tuple[str | None, Account, str, int | None, int | None]] = field(default_factory=list)
     _presence: list[tuple[Session, str, int]] = field(default_factory=list)
     _addresses: list[tuple[Host, str, int]] = field(default_factory=list)
+    _links: list[tuple[Session, Authentication]] = field(default_factory=list)
     _hops: list[tuple[int, Session | None, Session, str, str, str | None]] = field(default_factory=list)
     _mess: list[tuple[str, Host | None, int | None, int | None, float | None, str]] = field(default_factory=list)
 
@@ -171,6 +178,11 @@ class Truth:
         self.authentications.append(made)
         return made
 
+    def used(self, given: Authentication, session: Session) -> None:
+        """A session is opened with what a controller gave: made for it, or at hand since an earlier one."""
+        given.session = given.session or session
+        self._links.append((session, given))
+
     def lease(self, host: Host, address: str, moment: int) -> None:
         """A host has another address from now on; "" is none."""
         self._addresses.append((host, address, moment))
@@ -185,6 +197,7 @@ class Truth:
         self, moment: int, from_session: Session | None, to_session: Session, means: str, credential: str = "same"
     ) -> None:
         """A session caused another one, on another host or under another account. None: from outside."""
+        to_session.parent = from_session
         self._hops.append((moment, from_session, to_session, means, credential, self._attack))
 
     def spoiled(
@@ -212,6 +225,7 @@ class Truth:
                     boot.stopped = boot.silent = boot.end_kind = None
         self.attempts = [attempt for attempt in self.attempts if attempt.moment < end]
         self.authentications = [given for given in self.authentications if given.moment < end]
+        self._links = [link for link in self._links if link[0].opened < end]
         self._presence = [told for told in self._presence if told[2] < end]
         self._addresses = [lease for lease in self._addresses if lease[2] < end]
         self._hops = [hop for hop in self._hops if hop[0] < end]
@@ -220,6 +234,8 @@ class Truth:
 
     def tables(self) -> dict[str, pa.Table]:
         """Each table by its name, its rows in the order of time."""
+        given = sorted(self.authentications, key=lambda each: each.moment)
+        numbers = {each: number for number, each in enumerate(given, 1)}
         rows: dict[str, list[tuple[Any, ...]]] = {
             "identities": [
                 (person, spelled(account), account.sid, kind, _time(since), _time(until))
@@ -253,6 +269,7 @@ class Truth:
             ],
             "authentications": [
                 (
+                    number,
                     _time(each.moment),
                     each.account,
                     each.client if isinstance(each.client, str) else name_of(each.client),
@@ -263,8 +280,9 @@ class Truth:
                     _row_of(each.session).number if each.session else None,
                     each.attack,
                 )
-                for each in sorted(self.authentications, key=lambda given: given.moment)
+                for each, number in numbers.items()
             ],
+            "links": sorted((_row_of(session).number, numbers[each]) for session, each in self._links),
             "addresses": list(self._address_rows()),
             "hops": [
                 (
@@ -318,6 +336,7 @@ class Truth:
                 end_kind,
                 name_of(session.source) if session.source else None,
                 session.source_address,
+                _row_of(session.parent).number if session.parent else None,
                 session.opened_by,
                 session.attack,
                 session.logged or (linked is not None and linked.logged),

@@ -118,8 +118,8 @@ class Week:
         self._visit_server("FS01", self.at(1, 14, 3, 8), 26 * MINUTE)
         left = self._open_server("APP01", self.at(2, 16, 11, 47))
         desk.disconnect(left, self.at(2, 17, 22, 5), reason=11)
-        client = self.company.hosts["WKS-104"]
-        desk.reconnect(self.net, left, self.at(3, 9, 18, 40), client)
+        moment, client = self.at(3, 9, 18, 40), self.company.hosts["WKS-104"]
+        desk.reconnect(self.net, left, moment, client, by=self.lives["david.engel"].desktop_at(moment).session)
         self._use_tools(left, self.at(3, 9, 20), 40 * MINUTE)
         desk.log_off(left, self.at(3, 10, 4, 12))
         self._visit_server("DC01", self.at(4, 10, 2, 19), 18 * MINUTE)

@@ -63,6 +63,7 @@ def _use_password(by: Session, moment: int, account: Account, server: Host, guid
 
 def _log_on(server: Host, moment: int, account: Account, client: Host, ticket: ServiceTicket) -> tuple[Session, int]:
     session = server.open(account, 3, moment, guid=ticket.server_guid, source=client, opened_by="winrm")
+    server.truth.used(ticket.told, session)
     records.privileges(server, moment, session)
     at = spaced(server, moment, 0.05, 0.2)
     records.logon(server, at, session, KERBEROS, elevated=True, activity=True, domain=account.realm)

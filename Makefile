@@ -20,8 +20,7 @@ demo: $(READY)  ## write a small company's event logs, read them into a case, an
 	$(BIN)/logontracks ingest demo/logs --case demo/case
 	$(BIN)/logontracks failures --by source --case demo/case
 	$(BIN)/logontracks presence --user anna.berg --since 2026-10-08 --until 2026-10-08 --case demo/case
-	$(BIN)/logontracks sql "SELECT start_time, host, account, opened_by, source_address FROM sessions WHERE \
-	  start_time::DATE = '2026-10-08' AND hour(start_time) = 2 AND kind = 'person' ORDER BY start_time" --case demo/case
+	$(BIN)/logontracks tracks --from 203.0.113.57 --to DC02 --case demo/case
 	@echo
 	@echo "The case is in demo/case. Follow docs/tutorial.md, or ask:"
 	@echo "  $(BIN)/logontracks track anna.berg --case demo/case --since 2026-10-08 --until 2026-10-08"

@@ -3,7 +3,8 @@
 
 python docs/examples.py. The examples ask the case that `make demo` makes. In a page
 
-- a block of `console` is commands, each after `$ `, and what they write to stdout: run and compared;
+- a block of `console` is commands, each after `$ `, and what they write to stdout: run and compared. `| head -N` after
+  one keeps the first lines;
 - a block of `sh` is commands alone: run;
 - a block behind a comment `not run: ...` is not run, for that reason.
 
@@ -29,6 +30,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "_static" / "night.svg"
+ROOM = 120  # columns of the picture: more could not be read in a page
 
 _FENCE = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n+)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -82,6 +84,7 @@ def pictured() -> list[str]:
 
 def run(line: str, folder: Path, environment: dict[str, str]) -> str:
     """What a command writes to stdout. `export` changes the environment. Raises ValueError when a command fails."""
+    line, _, most = line.partition(" | head -")
     program, *arguments = shlex.split(line)
     if program == "export":
         name, _, value = arguments[0].partition("=")
@@ -98,7 +101,8 @@ def run(line: str, folder: Path, environment: dict[str, str]) -> str:
     )
     if done.returncode:
         raise ValueError(f"{line}\nends with {done.returncode}: {done.stderr.decode()}")
-    return done.stdout.decode()
+    shown = done.stdout.decode()
+    return "".join(shown.splitlines(keepends=True)[: int(most)]) if most else shown
 
 
 def environment() -> dict[str, str]:
@@ -126,9 +130,23 @@ def refreshed(text: str, ask: Callable[[str], str]) -> str:
     return "".join((*parts, text[last:]))
 
 
+def narrowed(lines: list[str]) -> list[str]:
+    """A table that has no room as a terminal shows it: a block of lines for each row, what is blank left out."""
+    if max(map(len, lines)) <= ROOM:
+        return lines
+    head, rule, *rows = lines
+    places = [slice(*found.span()) for found in re.finditer(r"-+", rule)]
+    width = max(len(head[place].strip()) for place in places)
+    shown = []
+    for number, row in enumerate(rows, 1):
+        cells = ((head[place].strip(), row[place].strip()) for place in places)
+        shown += [f"-- {number} --", *(f"{title:{width}}  {cell}" for title, cell in cells if cell)]
+    return shown
+
+
 def picture(ask: Callable[[str], str]) -> str:
     """What `make demo` asks and is told, in a terminal, as SVG. It names no font that would have to be fetched."""
-    answers = [(line, ask(line).rstrip("\n").splitlines()) for line in pictured()]
+    answers = [(line, narrowed(ask(line).rstrip("\n").splitlines())) for line in pictured()]
     width = max(len(line) for _, shown in answers for line in shown) + 1
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line, (head, *rows) in answers:

@@ -13,8 +13,8 @@ from logontracks.case import Case
 from logontracks.cli import COMMANDS
 
 no_links = pytest.mark.skipif(os.name == "nt", reason="links to folders need rights on Windows")
-SILENT = {"problems", "build"}
-"""Commands that have nothing to show of a case without fault."""
+SILENT = {"problems", "build", "simulate"}
+"""Commands that have nothing to show of a case without fault, or write elsewhere."""
 
 
 def examples() -> list[str]:

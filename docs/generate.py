@@ -47,6 +47,11 @@ TABLES: tuple[tuple[str, str, tuple[schema.Column, ...]], ...] = (
         "How many records of each kind there were, kept or not, by source, host, log and day.",
         schema.EVENT_COUNTS,
     ),
+    (
+        "given_addresses",
+        "The list of `--addresses` that was given last: which machine had which address when.",
+        schema.GIVEN_ADDRESSES,
+    ),
 )
 
 DATA = {

@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[schema.Column, ...]] = {
     "extents": schema.EXTENTS,
     "event_counts": schema.EVENT_COUNTS,
     "problems": schema.PROBLEMS,
+    "given_addresses": schema.GIVEN_ADDRESSES,
 }
 """Tables that an ingest writes. The folder of each has its name."""
 
@@ -86,6 +87,7 @@ class Manifest:
     extents: tuple[File, ...] = ()
     event_counts: tuple[File, ...] = ()
     problems: tuple[File, ...] = ()
+    given_addresses: tuple[File, ...] = ()
     tables: Tables | None = None
     format: int = FORMAT
     written_by: str = field(default=__version__)
@@ -98,7 +100,7 @@ class Manifest:
     @property
     def state(self) -> str:
         """Changes with the events: what tables that were worked out from them are compared with."""
-        paths = sorted(file.path for file in (*self.events, *self.extents))
+        paths = sorted(file.path for file in (*self.events, *self.extents, *self.given_addresses))
         return hashlib.sha256("\n".join(paths).encode()).hexdigest()[:12]
 
 
@@ -122,7 +124,7 @@ def load(folder: Path) -> Manifest:
             )
         entries = tuple(SourceEntry(**entry) for entry in raw["sources"])
         entries_of(entries)
-        tables = {name: tuple(_file(name, file) for file in raw[name]) for name in TABLES}
+        tables = {name: tuple(_file(name, file) for file in raw.get(name, ())) for name in TABLES}
         _each_once(file.path for files_of in tables.values() for file in files_of)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}".partition("\n")[0][:200]

@@ -13,12 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from logontracks import progress, schema
+from logontracks import address_list, progress, schema
 from logontracks.build import is_current, work_out
 from logontracks.case import Case, Writer, writing
 from logontracks.errors import SourceError
@@ -48,6 +49,7 @@ class Summary:
     last: datetime | None
     bytes: int
     seconds: float  # without the tables
+    addresses: int | None = None  # stretches of a given list; None without one
     sessions: int | None = None  # None where the tables were not worked out
     accounts: int | None = None
     failures: int | None = None
@@ -56,14 +58,18 @@ class Summary:
     def lines(self) -> list[str]:
         """The closing sum, for people."""
         rate = f", {self.records / self.seconds:,.0f} records/s" if self.records and self.seconds else ""
-        lines = [
-            f"Read     {self.files:,} files ({self.bytes / 1e6:,.1f} MB) in {self.seconds:.1f} s{rate}",
-            f"Records  {self.records:,} read, {self.kept:,} kept, {self.duplicates:,} of them copies",
-        ]
+        lines = []
+        if self.files or self.addresses is None:
+            lines += [
+                f"Read     {self.files:,} files ({self.bytes / 1e6:,.1f} MB) in {self.seconds:.1f} s{rate}",
+                f"Records  {self.records:,} read, {self.kept:,} kept, {self.duplicates:,} of them copies",
+            ]
         if self.known:
             lines.append(f"Known    {self.known:,} files were in the case already")
         if self.not_logs:
             lines.append(f"Left     {self.not_logs:,} files that hold no log of a form we read")
+        if self.addresses is not None:
+            lines.append(f"List     {self.addresses:,} stretches of machines at addresses; it replaces an earlier one")
         if self.hosts and self.first and self.last:
             lines.append(
                 f"Case     {self.hosts:,} hosts, {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC"
@@ -84,20 +90,23 @@ def ingest(
     activity: bool = True,
     source_tz: str | None = None,
     patience: float = 1.0,
+    addresses: Path | None = None,
     tables: bool = True,
     watcher: progress.Watcher = progress.SILENT,
 ) -> Summary:
     """Read files and folders into a case, and work out its tables unless `tables` is off. What is in the case already,
-    and copies of records, add nothing.
+    and copies of records, add nothing. `addresses` is a list as `address_list` reads it; it replaces an earlier one.
 
-    Raises SourceError when nothing in `paths` can be read, CaseError when the case cannot be written.
+    Raises SourceError when nothing in `paths`, or not all of `addresses`, can be read, CaseError when the case cannot
+    be written.
     """
     begun = time.monotonic()
+    given = address_list.read(addresses, ZoneInfo(source_tz) if source_tz else None) if addresses else None
     jobs = jobs or os.cpu_count() or 1
     found = list(find(paths, leave_out=case))
     rejected = [each for each in found if isinstance(each, Rejected)]
     sources = [each for each in found if isinstance(each, Source)]
-    if not sources:
+    if not sources and (paths or given is None):
         named = [f"{each.name}: {each.problem.what}" for each in rejected if each.asked][:3]
         raise SourceError(
             "nothing to read" + (": " + "; ".join(named) if named else f" in {', '.join(map(str, paths))}"),
@@ -123,7 +132,7 @@ def ingest(
         new, unread = _without_unreadable(new, sha256, result)
         rejected += unread
         watcher.phase("sorting and writing")
-        lost = _finish(writer, new, sha256, result, rejected, jobs=jobs)
+        lost = _finish(writer, new, sha256, result, rejected, given=given, jobs=jobs)
         seconds = time.monotonic() - begun
         if tables and not is_current(Case(case)):
             work_out(writer, watcher=watcher)
@@ -135,6 +144,7 @@ def ingest(
         records=sum(result.records.get(source.number, 0) for source in new),
         kept=result.rows,
         problems=lost,
+        addresses=None if given is None else len(given),
         bytes=sum(source.size_bytes for source in new),
         seconds=seconds,
         tables_seconds=time.monotonic() - begun - seconds,
@@ -263,6 +273,7 @@ def _finish(
     result: Result,
     rejected: list[Rejected],
     *,
+    given: pa.Table | None,
     jobs: int,
 ) -> int:
     """Merge what is staged, write the problems, commit. Returns how many problems are losses or doubts."""
@@ -296,6 +307,7 @@ def _finish(
         extents=tuple(merged.extents),
         event_counts=tuple(merged.event_counts),
         problems=tuple(_write_problems(writer, problems, {source.name for source in sources}, again)),
+        given_addresses=manifest.given_addresses if given is None else tuple(_write_given(writer, given)),
     )
     if changed != manifest or not manifest.sources:
         writer.commit(changed)
@@ -345,6 +357,15 @@ def _write_problems(writer: Writer, rows: list[dict[str, object]], read: set[str
         .aggregate([])
         .sort_by([(n, "ascending") for n, _ in fields])
     )
-    path = writer.staging / "problems.parquet"
+    return [_write(writer, "problems", table)]
+
+
+def _write_given(writer: Writer, given: pa.Table) -> list[File]:
+    return [_write(writer, "given_addresses", given)] if len(given) else []
+
+
+def _write(writer: Writer, name: str, table: pa.Table) -> File:
+    """A table of one file."""
+    path = writer.staging / f"{name}.parquet"
     pq.write_table(table, path, compression="zstd")
-    return [File(writer.add(path, "problems"), len(table))]
+    return File(writer.add(path, name), len(table))

@@ -213,6 +213,14 @@ PROBLEMS: tuple[Column, ...] = (
     _system("records_lost", "BIGINT", "How many records that costs, where it is known"),
 )
 
+GIVEN_ADDRESSES: tuple[Column, ...] = (
+    _system("address", "VARCHAR", "IP address"),
+    _system("host", "VARCHAR", "Machine, as the list names it"),
+    _system("machine_key", "VARCHAR", "First label of that, in lower case"),
+    _system("from_time", "TIMESTAMP", "When it got the address; NULL: before anything is logged"),
+    _system("until_time", "TIMESTAMP", "When it lost it; NULL: after everything is logged"),
+)
+
 EXTENTS: tuple[Column, ...] = (
     _system("source_sha256", "VARCHAR", "The file"),
     _system("form", "VARCHAR", "Its form"),

@@ -2,59 +2,66 @@
 -- Reads: sightings, host_names.
 -- A stretch is a run of records that show the same machine at the address, with no other machine between them and no
 -- silence longer than a lease. What a client claims of itself counts only where no computer account is seen at the
--- address within a lease. Machines that take turns at an address within the hour share it (NAT, a proxy): a conflict,
--- which is told and resolves nothing.
--- NULL: host_id of a machine whose logs are not in the case.
+-- address within a lease, and not where a given list has another machine. Machines that take turns at an address within
+-- the hour share it (NAT, a proxy): a conflict, which is told and resolves nothing. So is a computer account that is seen
+-- where the list has another machine.
+-- NULL: host_id of a machine whose logs are not in the case, first_uid and last_uid of what only the list tells.
 --
 -- Columns:
 --   address_id BIGINT: Identity, from the first record of the stretch
 --   address VARCHAR: IP address
 --   host_id BIGINT: Host, where the case has logs of it
 --   host VARCHAR: Name of the machine
---   first_time TIMESTAMP: First record that shows it there
+--   first_time TIMESTAMP: First record that shows it there, or first moment of a day that the list has it there
 --   last_time TIMESTAMP: Last one
 --   held_from TIMESTAMP: When it may have had the address at the earliest
 --   held_until TIMESTAMP: When it may have had it at the latest: until another machine is seen there, at most a lease
 --   sightings BIGINT: Records that show it there
---   told_by VARCHAR: Kinds of record, best first: ticket (its account asked a controller), computer_logon (its account
---     logged on elsewhere), client_name, terminal_client (a name that the client claims)
+--   told_by VARCHAR: What tells it: given (the list of --addresses), ticket (its account asked a controller),
+--     computer_logon (its account logged on elsewhere), client_name, terminal_client (a name that the client claims)
 --   conflict BOOLEAN: Whether other machines are seen at the address in turns with it
 --   first_uid BIGINT: First record
 --   last_uid BIGINT: Last record
 
 WITH around AS (
     SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, rank AS rank, machine_key AS machine_key,
-        host_id AS host_id,
-        MAX(CASE WHEN rank = 1 THEN time END) OVER (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST
+        host_id AS host_id, disputed AS disputed,
+        MAX(CASE WHEN rank = 1 AND told_by <> 'given' THEN time END) OVER (PARTITION BY address
+            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine_key ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS sure_before,
-        MIN(CASE WHEN rank = 1 THEN time END) OVER (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST
+        MIN(CASE WHEN rank = 1 AND told_by <> 'given' THEN time END) OVER (PARTITION BY address
+            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine_key ASC NULLS LAST
             ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS sure_after
     FROM sightings
 ),
 counting AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key, host_id AS host_id
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
+        host_id AS host_id, disputed AS disputed
     FROM around
-    WHERE rank = 1 OR NOT (COALESCE(micros(time) - micros(sure_before) <= $lease_us, FALSE)
-        OR COALESCE(micros(sure_after) - micros(time) <= $lease_us, FALSE))
+    WHERE rank = 1 OR (disputed = 0 AND NOT (COALESCE(micros(time) - micros(sure_before) <= $lease_us, FALSE)
+        OR COALESCE(micros(sure_after) - micros(time) <= $lease_us, FALSE)))
 ),
 turns AS (
     SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
-        host_id AS host_id,
+        host_id AS host_id, disputed AS disputed,
         CASE WHEN LAG(machine_key) OVER w = machine_key
             AND micros(time) - micros(LAG(time) OVER w) <= $lease_us THEN 0 ELSE 1 END AS begins
     FROM counting
-    WINDOW w AS (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST)
+    WINDOW w AS (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST,
+            machine_key ASC NULLS LAST)
 ),
 numbered AS (
     SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
-        host_id AS host_id,
-        SUM(begins) OVER (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST
+        host_id AS host_id, disputed AS disputed,
+        SUM(begins) OVER (PARTITION BY address
+            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine_key ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS stretch
     FROM turns
 ),
 stretches AS (
     SELECT address AS address, stretch AS stretch, machine_key AS machine_key, MIN(host_id) AS host_id,
-        MIN(time) AS first_time, MAX(time) AS last_time, COUNT(*) AS sightings,
+        MIN(time) AS first_time, MAX(time) AS last_time, COUNT(uid) AS sightings, MAX(disputed) AS disputed,
+        MAX(CASE WHEN told_by = 'given' THEN 1 ELSE 0 END) AS given,
         MAX(CASE WHEN told_by = 'ticket' THEN 1 ELSE 0 END) AS ticket,
         MAX(CASE WHEN told_by = 'computer_logon' THEN 1 ELSE 0 END) AS computer_logon,
         MAX(CASE WHEN told_by = 'client_name' THEN 1 ELSE 0 END) AS client_name,
@@ -73,16 +80,19 @@ beside AS (
 ),
 judged AS (
     SELECT b.*,
-        COALESCE(machine_2_before = machine_key AND machine_before <> machine_key
+        disputed = 1
+        OR COALESCE(machine_2_before = machine_key AND machine_before <> machine_key AND machine_before <> ''
             AND micros(first_time) - micros(before_2_until) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_2_after = machine_key AND machine_after <> machine_key
+        OR COALESCE(machine_2_after = machine_key AND machine_after <> machine_key AND machine_after <> ''
             AND micros(after_2_from) - micros(last_time) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_before = machine_after AND machine_before <> machine_key
+        OR COALESCE(machine_before = machine_after AND machine_before <> machine_key AND machine_before <> ''
             AND micros(after_from) - micros(before_until) <= $shared_address_us, FALSE) AS conflict
     FROM beside AS b
 )
-SELECT text_id(CONCAT('address ', CAST(j.first_uid AS VARCHAR))) AS address_id, j.address AS address,
-    j.host_id AS host_id, COALESCE(n.host, j.machine_key) AS host, j.first_time AS first_time, j.last_time AS last_time,
+SELECT text_id(CONCAT('address ', CASE WHEN j.first_uid IS NOT NULL THEN CAST(j.first_uid AS VARCHAR)
+        ELSE CONCAT(j.address, ' ', j.machine_key, ' ', CAST(micros(j.first_time) AS VARCHAR)) END)) AS address_id,
+    j.address AS address, j.host_id AS host_id, COALESCE(n.host, j.machine_key) AS host,
+    j.first_time AS first_time, j.last_time AS last_time,
     -- a machine that comes anew asks for a ticket at once; before the first one of all it may have been there
     CASE WHEN j.before_until IS NULL OR micros(j.first_time) - micros(j.before_until) > $lease_us
         THEN j.first_time - INTERVAL '$lease_s' SECOND
@@ -91,10 +101,11 @@ SELECT text_id(CONCAT('address ', CAST(j.first_uid AS VARCHAR))) AS address_id, 
         THEN j.last_time + INTERVAL '$lease_s' SECOND
         ELSE GREATEST(j.last_time, j.after_from - INTERVAL '$come_anew_s' SECOND) END AS held_until,
     j.sightings AS sightings,
-    TRIM(CONCAT(CASE WHEN j.ticket = 1 THEN 'ticket ' ELSE '' END,
+    TRIM(CONCAT(CASE WHEN j.given = 1 THEN 'given ' ELSE '' END, CASE WHEN j.ticket = 1 THEN 'ticket ' ELSE '' END,
         CASE WHEN j.computer_logon = 1 THEN 'computer_logon ' ELSE '' END,
         CASE WHEN j.client_name = 1 THEN 'client_name ' ELSE '' END,
         CASE WHEN j.terminal_client = 1 THEN 'terminal_client ' ELSE '' END)) AS told_by,
     j.conflict AS conflict, j.first_uid AS first_uid, j.last_uid AS last_uid
 FROM judged AS j
 LEFT JOIN (SELECT DISTINCT host_id AS host_id, host AS host FROM host_names) AS n ON n.host_id = j.host_id
+WHERE j.machine_key <> ''

@@ -1,8 +1,8 @@
 -- One row for each thing that makes the logs of a host tell less than they seem to: gaps, clears, an event log service
 -- that stopped, changes of auditing, clocks that were set, what is not audited although it must have happened, logs that
 -- are not here at all. What is missing is said only where its trigger must have happened.
--- Reads: log_spans, extents, host_names, logged, event_counts, sessions, authentications, accounts, silences, unlogged,
--- blind_spot_texts, audit_policy, event_kinds.
+-- Reads: log_spans, extents, host_names, logged, event_counts, sessions, authentications, accounts, silences, skews,
+-- unlogged, blind_spot_texts, audit_policy, event_kinds.
 -- NULL: host_id where the host has no log here; times where the row is about all of the log.
 --
 -- Columns:
@@ -181,6 +181,12 @@ found AS (
     FROM days
     WHERE security = 0
     GROUP BY host_id
+    UNION ALL
+    SELECT k.host_id AS host_id, 'Security' AS channel, 'clock_apart' AS kind, CAST(MIN(k.day) AS TIMESTAMP) AS start_time,
+        CAST(MAX(k.day) AS TIMESTAMP) + INTERVAL '1' DAY AS end_time, k.skew_s AS amount,
+        CONCAT('by ', CAST(SUM(k.logons) AS VARCHAR), ' logons') AS detail, CAST(NULL AS BIGINT) AS uid
+    FROM skews AS k
+    GROUP BY k.host_id, k.skew_s
     UNION ALL
     SELECT s.host_id AS host_id, 'Security' AS channel, s.kind AS kind, CAST(NULL AS TIMESTAMP) AS start_time,
         CAST(NULL AS TIMESTAMP) AS end_time, s.amount AS amount, CAST(NULL AS VARCHAR) AS detail,

@@ -77,6 +77,7 @@ SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_onl
     d.host_id AS from_host_id,
     -- of a machine that only its own word names, the address comes first
     CASE WHEN d.host_id IS NULL AND d.told_by NOT LIKE '%ticket%' AND d.told_by NOT LIKE '%computer_logon%'
+            AND d.told_by NOT LIKE 'given%'
         THEN CONCAT(s.source_address, ' ', d.host) ELSE COALESCE(d.host, s.source_address) END AS from_host,
     CAST(NULL AS BIGINT) AS from_session_id, COALESCE(d.first_uid, s.start_uid) AS uid, 0.9 AS certainty
 FROM away AS s

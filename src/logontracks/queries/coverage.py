@@ -92,6 +92,8 @@ def blind_spots(
                             THEN COUNT(*) || ' gaps, ' || SUM(amount)::BIGINT || ' records'
                         WHEN kind = 'clock_step' THEN concat_ws(', ', spelled(ABS(MIN(amount)))
                             || CASE WHEN MIN(amount) < 0 THEN ' back' ELSE ' ahead' END, MIN(detail))
+                        WHEN kind = 'clock_apart' THEN concat_ws(', ', spelled(ABS(MIN(amount)))
+                            || CASE WHEN MIN(amount) < 0 THEN ' behind' ELSE ' ahead' END, MIN(detail))
                         WHEN kind = 'gap' THEN MIN(detail)
                         ELSE COALESCE(MIN(detail), MIN(amount) || ' ' || MIN(unit)) END AS how_much,
                     MIN(unsafe) AS unsafe_to_conclude, COALESCE(MIN(how_to_set), MIN(policy_path)) AS to_turn_it_on

@@ -63,7 +63,9 @@ JOIN own AS s ON s.host_id = n.host_id AND s.parent_id IS NULL AND (n.account_id
         AND CASE WHEN s.logon_type = 10 THEN $explicit_desktop_us ELSE $explicit_us END
 WHERE n.session_id IS NOT NULL AND s.session_id <> n.session_id
     AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
-    AND (n.from_host_id <> s.host_id OR s.logon_type IN (2, 9))
+    -- what is asked for on another host comes over the network
+    AND ((n.from_host_id <> s.host_id AND s.logon_type IN (3, 8, 10, 12))
+        OR (n.from_host_id = s.host_id AND s.logon_type IN (2, 9)))
 UNION ALL
 -- credentials that were named once are good for as long as a ticket
 SELECT s.session_id AS session_id, 'explicit_again' AS rule, n.from_host_id AS from_host_id, n.from_host AS from_host,

@@ -6,6 +6,7 @@
 SELECT s.session_id AS session_id, s.host_id AS host_id,
     CASE WHEN s.logon_type = 9 THEN COALESCE(o.account_id, 0) ELSE s.account_id END AS account_id,
     CASE WHEN s.logon_type IN (4, 5) THEN 0 ELSE 1 END AS at_hand,
+    CASE WHEN s.logon_type = 9 THEN 1 ELSE 0 END AS new_credentials,
     COALESCE(s.start_time, TIMESTAMP '1601-01-01 00:00:00') AS from_time,
     -- of a session whose end is not known: as long as something is seen of it
     COALESCE(s.end_time, s.end_time_max, CASE WHEN s.end_reason = 'still_open' THEN TIMESTAMP '9999-12-31 00:00:00' END,

@@ -37,6 +37,8 @@ WITH asked AS (
 ),
 same_seats AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
+        -- credentials that were given to one session may have been given to others as well
+        CASE WHEN p.new_credentials = 1 THEN 0.8 ELSE 0.9 END AS share,
         COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
     FROM asked AS a
     JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id
@@ -81,13 +83,18 @@ other_seats AS (
     WHERE x.session_id IS NULL AND y.session_id IS NULL
 ),
 found AS (
-    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, 1 AS candidates, 1.0 AS share
-    FROM hop_sources
-    WHERE from_session_id IS NOT NULL
+    SELECT f.session_id AS session_id, f.rule AS rule, f.from_session_id AS from_session_id,
+        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL THEN 1.0 ELSE 0.4 END AS share
+    FROM hop_sources AS f
+    LEFT JOIN (
+        SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS seats FROM same_seats GROUP BY session_id
+    ) AS x ON f.rule = 'explicit_again' AND x.session_id = f.session_id
+    WHERE f.from_session_id IS NOT NULL
     UNION ALL
-    -- whoever named the account there before comes into question as well
+    -- whoever named the account there before comes into question as well, and less
     SELECT s.session_id AS session_id, s.rule AS rule, s.from_session_id AS from_session_id,
-        s.candidates + COALESCE(x.others, 0) AS candidates, 0.9 / (s.candidates + COALESCE(x.others, 0)) AS share
+        s.candidates + COALESCE(x.others, 0) AS candidates,
+        CASE WHEN x.others IS NULL THEN s.share ELSE 0.8 * s.share END / s.candidates AS share
     FROM same_seats AS s
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS others
@@ -119,8 +126,10 @@ placed AS (
         t.from_session_id AS from_session_id, t.uid AS uid, t.candidates AS candidates, t.certainty AS certainty,
         ROW_NUMBER() OVER (PARTITION BY t.session_id
             ORDER BY CASE WHEN t.from_session_id IS NULL THEN 1 ELSE 0 END ASC NULLS LAST, t.certainty DESC NULLS LAST,
-                t.from_session_id ASC NULLS LAST, t.uid ASC NULLS LAST) AS place
+                -- whoever came last
+                p.from_time DESC NULLS LAST, t.from_session_id ASC NULLS LAST, t.uid ASC NULLS LAST) AS place
     FROM told AS t
+    LEFT JOIN seats AS p ON p.session_id = t.from_session_id
     WHERE t.again = 1 AND t.session_id <> COALESCE(t.from_session_id, 0)
 )
 SELECT

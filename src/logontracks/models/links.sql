@@ -3,7 +3,8 @@
 -- Rules, best first: logon_guid (the ticket and the logon bear the same one: R10), server_audit (the controller names the
 -- server that passed the logon on: R17), local_validation (the host itself checked a local account: R15),
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
--- session has no address), desk_ticket (a logon at a desktop and the ticket from the address of its host: R09),
+-- session has no address), desk_ticket (a logon at a desktop, of a service or of a task, and the ticket from the address of its
+-- host: R09),
 -- workstation (NTLM: account and name of the client within seconds: R15), service_account (a ticket for an account that
 -- services run as, whose host it does not tell, from the same address within seconds), ticket_reuse and
 -- service_account_reuse (an older ticket that was still valid). Sessions of computers and of Windows itself are left out.
@@ -120,7 +121,7 @@ found AS (
     JOIN addresses AS d ON d.host_id = s.host_id AND s.start_time BETWEEN d.held_from AND d.held_until AND NOT d.conflict
     JOIN granted AS g ON g.account_id = s.account_id AND g.client_address = d.address AND g.step = 'ticket_granting'
         AND g.us - s.start_us BETWEEN -$desk_ticket_us AND $desk_ticket_us
-    WHERE s.logon_type IN (2, 7, 10)
+    WHERE s.logon_type IN (2, 4, 5, 7, 10)
 ),
 timed AS (
     SELECT f.rule AS rule, f.session_id AS session_id, f.authentication_id AS authentication_id,
@@ -147,7 +148,10 @@ weighed AS (
             WHEN 'workstation' THEN 0.7 WHEN 'service_account' THEN 0.7 WHEN 'ticket_reuse' THEN 0.6
             ELSE 0.5 END AS certainty,
         ROW_NUMBER() OVER (PARTITION BY session_id, rule ORDER BY ABS(apart_us) ASC NULLS LAST,
-            authentication_id ASC NULLS LAST) AS place
+            authentication_id ASC NULLS LAST) AS place,
+        -- a ticket for an account that services run as does not say the host: it counts where none for the host is there
+        MAX(CASE WHEN rule IN ('service_account', 'service_account_reuse') THEN 0 ELSE 1 END)
+            OVER (PARTITION BY session_id) AS better
     FROM judged
 )
 SELECT text_id(CONCAT('link ', CAST(session_id AS VARCHAR), ' ', CAST(authentication_id AS VARCHAR))) AS link_id,
@@ -155,5 +159,5 @@ SELECT text_id(CONCAT('link ', CAST(session_id AS VARCHAR), ' ', CAST(authentica
     value_at_last(rule, certainty) AS rule, MAX(certainty) AS certainty, MIN(apart_us) / 1000000.0 AS apart_s,
     MIN(client_address) AS client_address
 FROM weighed
-WHERE place = 1
+WHERE place = 1 AND (better = 0 OR rule NOT IN ('service_account', 'service_account_reuse'))
 GROUP BY session_id, authentication_id

@@ -25,7 +25,8 @@
 --   certainty DOUBLE: How sure, from 0 to 1
 --   candidates BIGINT: Sessions there that come into question by this rule
 --   place INTEGER: 1 is the best of those told for the session
---   credential VARCHAR: same or switch: whether the account is another; NULL where the session it came from is not known
+--   credential VARCHAR: same or switch: whether the account is another; new credentials (type 9) are a switch unless they
+--     are known to be for the same account; NULL where nothing tells whose were used
 --   uid BIGINT: Record that the rule rests on
 
 WITH asked AS (
@@ -139,10 +140,14 @@ SELECT
     t.host AS to_host, p.from_host_id AS from_host_id, COALESCE(s.host, n.host, p.from_host) AS from_host,
     t.account AS to_account, s.account AS from_account, t.opened_by AS means, p.rule AS rule, p.certainty AS certainty,
     p.candidates AS candidates, CAST(p.place AS INTEGER) AS place,
-    CASE WHEN s.account_id = t.account_id THEN 'same' WHEN s.account_id <> t.account_id THEN 'switch' END AS credential,
+    CASE WHEN COALESCE(o.account_id, s.account_id) = COALESCE(w.account_id, t.account_id) THEN 'same'
+        WHEN s.account_id IS NOT NULL AND COALESCE(o.account_id, 1) <> 0 THEN 'switch' END AS credential,
     p.uid AS uid
 FROM placed AS p
 JOIN sessions AS t ON t.session_id = p.session_id
 LEFT JOIN sessions AS s ON s.session_id = p.from_session_id
+-- who new credentials are for other hosts: the switch is where they are taken, and not where they are used
+LEFT JOIN seats AS o ON o.session_id = s.session_id
+LEFT JOIN seats AS w ON w.session_id = t.session_id
 LEFT JOIN (SELECT DISTINCT host_id AS host_id, host AS host FROM host_names) AS n ON n.host_id = p.from_host_id
 WHERE p.place <= 5

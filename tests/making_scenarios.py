@@ -457,7 +457,7 @@ def _ingest(folder: Path, normalizer: Normalizer, logs: dict[Log, list[Record]],
         worker._write_extents(writer.staging, 0, extents)
         records = {source.number: sum(run.records for run in extents[source.number].runs) for source in sources}
         result = pool.Result(tasks=[0], rows=len(staged), records=records)
-        pipeline._finish(writer, sources, sha256, result, [], jobs=2)
+        pipeline._finish(writer, sources, sha256, result, [], given=None, jobs=2)
 
 
 def _extents(found: list[Record]) -> Extents:

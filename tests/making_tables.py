@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ GROUPS = ("evtx-attack-samples", "evtx-attackrange-win10", "evtx-deepbluecli", "
 
 
 def real(name: str, factory: pytest.TempPathFactory) -> Case:
-    """The case of logs under ../shared/logs, with its tables. All workers of a test run share it, to read."""
+    """The case of logs under ../shared/logs, with its tables."""
+    return shared(factory, name, lambda _: LOGS / name)
+
+
+def shared(
+    factory: pytest.TempPathFactory, name: str, source: Callable[[Path], Path], *, source_tz: str | None = None
+) -> Case:
+    """The case of what `source` finds or unpacks into a new folder. All workers of a test run share it, to read."""
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
@@ -39,8 +47,9 @@ def real(name: str, factory: pytest.TempPathFactory) -> Case:
     folder.parent.mkdir(exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
         if not (folder / "case.json").exists():
-            with making.in_this_process():
-                pipeline.ingest([LOGS / name], folder, jobs=2, patience=10)
+            with tempfile.TemporaryDirectory(dir=root) as unpacked, making.in_this_process():
+                logs = source(Path(unpacked))
+                pipeline.ingest([logs], folder, jobs=2, source_tz=source_tz, patience=10)
         if Case(folder).manifest.tables is None:
             build(folder)
     return Case(folder)

@@ -39,14 +39,14 @@ numbered AS (
 ),
 again AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, d.host_id AS from_host_id,
-        s.start_us AS start_us, MAX(n.n) AS before
+        s.start_time AS start_time, s.start_us AS start_us, MAX(n.n) AS before
     FROM own AS s
     JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
         AND NOT d.conflict
     JOIN numbered AS n ON n.from_host_id = d.host_id AND n.host_id = s.host_id AND n.account_id = s.account_id
         AND n.us <= s.start_us
     WHERE s.parent_id IS NULL AND s.logon_type IN (3, 8, 10, 12)
-    GROUP BY s.session_id, s.host_id, s.account_id, d.host_id, s.start_us
+    GROUP BY s.session_id, s.host_id, s.account_id, d.host_id, s.start_time, s.start_us
 )
 SELECT session_id AS session_id, 'subject' AS rule, host_id AS from_host_id, CAST(NULL AS VARCHAR) AS from_host,
     parent_id AS from_session_id, start_uid AS uid, 1.0 AS certainty
@@ -63,7 +63,9 @@ JOIN own AS s ON s.host_id = n.host_id AND s.parent_id IS NULL AND (n.account_id
         AND CASE WHEN s.logon_type = 10 THEN $explicit_desktop_us ELSE $explicit_us END
 WHERE n.session_id IS NOT NULL AND s.session_id <> n.session_id
     AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
-    AND (n.from_host_id <> s.host_id OR s.logon_type IN (2, 9))
+    -- what is asked for on another host comes over the network
+    AND ((n.from_host_id <> s.host_id AND s.logon_type IN (3, 8, 10, 12))
+        OR (n.from_host_id = s.host_id AND s.logon_type IN (2, 9)))
 UNION ALL
 -- credentials that were named once are good for as long as a ticket
 SELECT s.session_id AS session_id, 'explicit_again' AS rule, n.from_host_id AS from_host_id, n.from_host AS from_host,
@@ -71,7 +73,9 @@ SELECT s.session_id AS session_id, 'explicit_again' AS rule, n.from_host_id AS f
 FROM again AS s
 JOIN numbered AS n ON n.from_host_id = s.from_host_id AND n.host_id = s.host_id AND n.account_id = s.account_id
     AND n.n = s.before
-WHERE s.start_us - n.us > $explicit_us AND s.start_us - n.us <= $ticket_life_us AND n.session_id <> s.session_id
+-- they go with the session that named them
+LEFT JOIN seats AS p ON p.session_id = n.session_id
+WHERE COALESCE(p.until_time >= s.start_time, TRUE) AND s.start_us - n.us > $explicit_us AND s.start_us - n.us <= $ticket_life_us AND n.session_id <> s.session_id
 UNION ALL
 SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_only' ELSE 'address' END AS rule,
     d.host_id AS from_host_id,

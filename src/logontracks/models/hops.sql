@@ -25,7 +25,8 @@
 --   certainty DOUBLE: How sure, from 0 to 1
 --   candidates BIGINT: Sessions there that come into question by this rule
 --   place INTEGER: 1 is the best of those told for the session
---   credential VARCHAR: same or switch: whether the account is another; NULL where the session it came from is not known
+--   credential VARCHAR: same or switch: whether the account is another; new credentials (type 9) are a switch unless they
+--     are known to be for the same account; NULL where nothing tells whose were used
 --   uid BIGINT: Record that the rule rests on
 
 WITH asked AS (
@@ -37,6 +38,8 @@ WITH asked AS (
 ),
 same_seats AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
+        -- credentials that were given to one session may have been given to others as well
+        CASE WHEN p.new_credentials = 1 THEN 0.8 ELSE 0.9 END AS share,
         COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
     FROM asked AS a
     JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id
@@ -81,13 +84,18 @@ other_seats AS (
     WHERE x.session_id IS NULL AND y.session_id IS NULL
 ),
 found AS (
-    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, 1 AS candidates, 1.0 AS share
-    FROM hop_sources
-    WHERE from_session_id IS NOT NULL
+    SELECT f.session_id AS session_id, f.rule AS rule, f.from_session_id AS from_session_id,
+        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL THEN 1.0 ELSE 0.4 END AS share
+    FROM hop_sources AS f
+    LEFT JOIN (
+        SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS seats FROM same_seats GROUP BY session_id
+    ) AS x ON f.rule = 'explicit_again' AND x.session_id = f.session_id
+    WHERE f.from_session_id IS NOT NULL
     UNION ALL
-    -- whoever named the account there before comes into question as well
+    -- whoever named the account there before comes into question as well, and less
     SELECT s.session_id AS session_id, s.rule AS rule, s.from_session_id AS from_session_id,
-        s.candidates + COALESCE(x.others, 0) AS candidates, 0.9 / (s.candidates + COALESCE(x.others, 0)) AS share
+        s.candidates + COALESCE(x.others, 0) AS candidates,
+        CASE WHEN x.others IS NULL THEN s.share ELSE 0.8 * s.share END / s.candidates AS share
     FROM same_seats AS s
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS others
@@ -119,8 +127,10 @@ placed AS (
         t.from_session_id AS from_session_id, t.uid AS uid, t.candidates AS candidates, t.certainty AS certainty,
         ROW_NUMBER() OVER (PARTITION BY t.session_id
             ORDER BY CASE WHEN t.from_session_id IS NULL THEN 1 ELSE 0 END ASC NULLS LAST, t.certainty DESC NULLS LAST,
-                t.from_session_id ASC NULLS LAST, t.uid ASC NULLS LAST) AS place
+                -- whoever came last
+                p.from_time DESC NULLS LAST, t.from_session_id ASC NULLS LAST, t.uid ASC NULLS LAST) AS place
     FROM told AS t
+    LEFT JOIN seats AS p ON p.session_id = t.from_session_id
     WHERE t.again = 1 AND t.session_id <> COALESCE(t.from_session_id, 0)
 )
 SELECT
@@ -130,10 +140,14 @@ SELECT
     t.host AS to_host, p.from_host_id AS from_host_id, COALESCE(s.host, n.host, p.from_host) AS from_host,
     t.account AS to_account, s.account AS from_account, t.opened_by AS means, p.rule AS rule, p.certainty AS certainty,
     p.candidates AS candidates, CAST(p.place AS INTEGER) AS place,
-    CASE WHEN s.account_id = t.account_id THEN 'same' WHEN s.account_id <> t.account_id THEN 'switch' END AS credential,
+    CASE WHEN COALESCE(o.account_id, s.account_id) = COALESCE(w.account_id, t.account_id) THEN 'same'
+        WHEN s.account_id IS NOT NULL AND COALESCE(o.account_id, 1) <> 0 THEN 'switch' END AS credential,
     p.uid AS uid
 FROM placed AS p
 JOIN sessions AS t ON t.session_id = p.session_id
 LEFT JOIN sessions AS s ON s.session_id = p.from_session_id
+-- who new credentials are for other hosts: the switch is where they are taken, and not where they are used
+LEFT JOIN seats AS o ON o.session_id = s.session_id
+LEFT JOIN seats AS w ON w.session_id = t.session_id
 LEFT JOIN (SELECT DISTINCT host_id AS host_id, host AS host FROM host_names) AS n ON n.host_id = p.from_host_id
 WHERE p.place <= 5

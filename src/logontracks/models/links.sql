@@ -3,7 +3,8 @@
 -- Rules, best first: logon_guid (the ticket and the logon bear the same one: R10), server_audit (the controller names the
 -- server that passed the logon on: R17), local_validation (the host itself checked a local account: R15),
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
--- session has no address), desk_ticket (a logon at a desktop and the ticket from the address of its host: R09),
+-- session has no address), desk_ticket (a logon at a desktop, of a service or of a task, and the ticket from the address of its
+-- host: R09),
 -- workstation (NTLM: account and name of the client within seconds: R15), service_account (a ticket for an account that
 -- services run as, whose host it does not tell, from the same address within seconds), ticket_reuse and
 -- service_account_reuse (an older ticket that was still valid). Sessions of computers and of Windows itself are left out.
@@ -32,7 +33,7 @@ granted AS (
     FROM authentications AS a
     LEFT JOIN host_lookup AS h ON h.name_key = LOWER(a.service_host)
     LEFT JOIN host_lookup AS v ON v.name_key = LOWER(a.server)
-    WHERE a.account_id IS NOT NULL AND COALESCE(a.success, TRUE)
+    WHERE COALESCE(a.success, TRUE)
 ),
 -- both sides of each rule under one key; who comes last before a session is looked for in one pass
 sides AS (
@@ -107,37 +108,49 @@ counted AS (
 found AS (
     SELECT s.rule AS rule, s.session_id AS session_id, a.authentication_id AS authentication_id, s.us AS us
     FROM counted AS s
+    -- the last one before may be too late: it counts as before because clocks differ
+    CROSS JOIN (SELECT 0 AS back UNION ALL SELECT 1 AS back) AS b
     JOIN counted AS a ON a.authentication_id IS NOT NULL AND a.rule = s.rule AND a.account_id = s.account_id
-        AND a.host_id = s.host_id AND a.word = s.word AND a.before = s.before
+        AND a.host_id = s.host_id AND a.word = s.word AND a.before = s.before - b.back
     WHERE s.session_id IS NOT NULL
     UNION ALL
     SELECT 'logon_guid' AS rule, s.session_id AS session_id, a.authentication_id AS authentication_id, s.start_us AS us
     FROM own AS s
-    JOIN granted AS a ON a.logon_guid = s.logon_guid AND a.account_id = s.account_id AND a.step = 'service'
+    -- whatever the ticket calls the account: its realm may be one that nothing ties to the domain
+    JOIN granted AS a ON a.logon_guid = s.logon_guid AND a.step = 'service'
     UNION ALL
     SELECT 'desk_ticket' AS rule, s.session_id AS session_id, g.authentication_id AS authentication_id, s.start_us AS us
     FROM own AS s
     JOIN addresses AS d ON d.host_id = s.host_id AND s.start_time BETWEEN d.held_from AND d.held_until AND NOT d.conflict
     JOIN granted AS g ON g.account_id = s.account_id AND g.client_address = d.address AND g.step = 'ticket_granting'
         AND g.us - s.start_us BETWEEN -$desk_ticket_us AND $desk_ticket_us
-    WHERE s.logon_type IN (2, 7, 10)
+    WHERE s.logon_type IN (2, 4, 5, 7, 10)
 ),
 timed AS (
     SELECT f.rule AS rule, f.session_id AS session_id, f.authentication_id AS authentication_id,
         f.us - g.us AS apart_us, g.client_address AS client_address
     FROM found AS f
     JOIN granted AS g ON g.authentication_id = f.authentication_id
+    JOIN own AS o ON o.session_id = f.session_id
+    -- on a host that is the controller itself there is one clock, and a ticket comes before the logon
+    WHERE g.controller_id <> o.host_id OR g.step <> 'service' OR f.us >= g.us
+),
+-- of both sides of a session in time the nearer one, before it has a name
+nearest AS (
+    SELECT t.*, ROW_NUMBER() OVER (PARTITION BY t.session_id, t.rule ORDER BY ABS(t.apart_us) ASC NULLS LAST,
+        t.authentication_id ASC NULLS LAST) AS near
+    FROM timed AS t
 ),
 judged AS (
     SELECT session_id AS session_id, authentication_id AS authentication_id, apart_us AS apart_us,
         client_address AS client_address,
         CASE WHEN apart_us <= $fresh_ticket_us THEN rule WHEN rule = 'service_ticket' THEN 'ticket_reuse'
             WHEN rule = 'service_account' THEN 'service_account_reuse' ELSE rule END AS rule
-    FROM timed
-    WHERE rule IN ('logon_guid', 'desk_ticket')
+    FROM nearest
+    WHERE near = 1 AND (rule IN ('logon_guid', 'desk_ticket')
         OR (rule IN ('service_ticket', 'service_account') AND apart_us <= $ticket_life_us)
         OR (rule = 'service_ticket_no_address' AND apart_us <= $fresh_ticket_us)
-        OR apart_us <= $validation_us
+        OR apart_us <= $validation_us)
 ),
 weighed AS (
     SELECT session_id AS session_id, authentication_id AS authentication_id, rule AS rule, apart_us AS apart_us,
@@ -146,8 +159,9 @@ weighed AS (
             WHEN 'service_ticket' THEN 0.9 WHEN 'service_ticket_no_address' THEN 0.8 WHEN 'desk_ticket' THEN 0.8
             WHEN 'workstation' THEN 0.7 WHEN 'service_account' THEN 0.7 WHEN 'ticket_reuse' THEN 0.6
             ELSE 0.5 END AS certainty,
-        ROW_NUMBER() OVER (PARTITION BY session_id, rule ORDER BY ABS(apart_us) ASC NULLS LAST,
-            authentication_id ASC NULLS LAST) AS place
+        -- a ticket for an account that services run as does not say the host: it counts where none for the host is there
+        MAX(CASE WHEN rule IN ('service_account', 'service_account_reuse') THEN 0 ELSE 1 END)
+            OVER (PARTITION BY session_id) AS better
     FROM judged
 )
 SELECT text_id(CONCAT('link ', CAST(session_id AS VARCHAR), ' ', CAST(authentication_id AS VARCHAR))) AS link_id,
@@ -155,5 +169,5 @@ SELECT text_id(CONCAT('link ', CAST(session_id AS VARCHAR), ' ', CAST(authentica
     value_at_last(rule, certainty) AS rule, MAX(certainty) AS certainty, MIN(apart_us) / 1000000.0 AS apart_s,
     MIN(client_address) AS client_address
 FROM weighed
-WHERE place = 1
+WHERE better = 0 OR rule NOT IN ('service_account', 'service_account_reuse')
 GROUP BY session_id, authentication_id

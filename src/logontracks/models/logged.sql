@@ -19,6 +19,7 @@ SELECT
     e.target_domain AS target_domain, e.target_domain_key AS target_domain_key,
     CASE WHEN e.target_logon_id IN ($reserved_logon_ids) THEN NULL
         ELSE e.target_logon_id END AS target_logon_id,
+    e.target_outbound_name AS target_outbound_name, e.target_outbound_domain AS target_outbound_domain,
     e.target_linked_logon_id AS target_linked_logon_id, e.logon_type AS logon_type, e.logon_guid AS logon_guid,
     e.logon_process AS logon_process, e.auth_package AS auth_package, e.lm_package AS lm_package,
     e.key_length AS key_length, e.elevated AS elevated, e.process_id AS process_id, e.process_name AS process_name,

@@ -1,13 +1,25 @@
 -- One row for each session that others can have come from by somebody's hand or a program's, and how long it was open:
 -- desktops, new credentials, services and tasks, and sessions from before the logs.
--- Reads: sessions.
+-- Reads: sessions, logged, account_lookup.
+-- account_id: who it is for other hosts. New credentials (type 9) are somebody else there; 0 where it is not told who.
 
-SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id,
+SELECT s.session_id AS session_id, s.host_id AS host_id,
+    CASE WHEN s.logon_type = 9 THEN COALESCE(o.account_id, 0) ELSE s.account_id END AS account_id,
     CASE WHEN s.logon_type IN (4, 5) THEN 0 ELSE 1 END AS at_hand,
+    CASE WHEN s.logon_type = 9 THEN 1 ELSE 0 END AS new_credentials,
     COALESCE(s.start_time, TIMESTAMP '1601-01-01 00:00:00') AS from_time,
     -- of a session whose end is not known: as long as something is seen of it
     COALESCE(s.end_time, s.end_time_max, CASE WHEN s.end_reason = 'still_open' THEN TIMESTAMP '9999-12-31 00:00:00' END,
         s.last_time) AS until_time
 FROM sessions AS s
+LEFT JOIN (
+    SELECT e.uid AS uid, MIN(COALESCE(d.account_id, n.account_id)) AS account_id
+    FROM logged AS e
+    LEFT JOIN account_lookup AS d ON d.name_key = LOWER(e.target_outbound_name)
+        AND d.domain_key = LOWER(e.target_outbound_domain)
+    LEFT JOIN account_lookup AS n ON n.name_key = LOWER(e.target_outbound_name) AND n.domain_key IS NULL
+    WHERE e.mark = 'logon' AND e.logon_type = 9
+    GROUP BY e.uid
+) AS o ON o.uid = s.start_uid
 WHERE s.kind = 'person'
     AND (s.logon_type IN (2, 4, 5, 9, 10, 11, 12) OR (s.logon_type IS NULL AND s.start_time IS NULL))

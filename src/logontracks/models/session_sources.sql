@@ -20,4 +20,4 @@ LEFT JOIN (
     GROUP BY e.uid
 ) AS p ON p.uid = s.start_uid AND p.parent_id <> s.session_id
 WHERE s.start_uid IS NOT NULL AND s.start_time IS NOT NULL AND COALESCE(s.kind, 'person') = 'person'
-    AND COALESCE(s.logon_type, 3) NOT IN (0, 5) AND s.opened_by <> 'unlock'
+    AND COALESCE(s.logon_type, 3) <> 0 AND s.opened_by <> 'unlock'

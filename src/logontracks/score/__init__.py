@@ -67,6 +67,8 @@ NEAR = {
 FUNCTIONS = (
     "seconds(a, b) AS (epoch_us(a) - epoch_us(b)) / 1e6",  # from b to a
     r"bare(account) AS LOWER(split_part(list_last(string_split(account, '\')), '@', 1))",  # a name without its domain
+    "bin(certainty) AS 'certainty ' || CASE WHEN certainty < 0.5 THEN '0 to 0.5' WHEN certainty < 0.7 THEN '0.5 to 0.7'"
+    " WHEN certainty < 0.8 THEN '0.7 to 0.8' WHEN certainty < 0.9 THEN '0.8 to 0.9' ELSE '0.9 to 1' END",
     # what the clock of a host said at a true moment
     """clock(h, t) AS t + to_microseconds(CAST(1e6 * COALESCE((
         SELECT SUM(m.amount) FROM truth.mess AS m WHERE m.kind IN ('skew', 'steps') AND m.host = h

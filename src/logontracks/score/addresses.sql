@@ -1,5 +1,6 @@
--- Leases within the time of the logs: how many the table has a stretch of. Stretches of the table: how many lie within a
--- lease, give or take what clocks may be apart. A conflict claims nothing. A machine that is no member has the address
+-- Leases within the time of the logs: how many the table has a stretch of. Stretches of the table: how many begin and end
+-- in leases of that machine, with no lease of another between, give or take what clocks may be apart. A conflict claims
+-- nothing. A machine that is no member has the address
 -- that its sessions and attempts came from.
 
 WITH reach AS (SELECT MIN(first_seen) AS since, MAX(last_seen) AS until FROM hosts),
@@ -23,11 +24,20 @@ told AS (
         split_part(LOWER(host), '.', 1) AS machine
     FROM addresses
 ),
-right_ones AS (
-    SELECT t.address_id, l.host, l.address, l.since
+both_ends AS (
+    SELECT t.address_id, l.host, t.address, t.first_time, t.last_time
     FROM told AS t
     JOIN leases AS l ON l.address = t.address AND (l.host_id = t.host_id OR (t.host_id IS NULL AND l.machine = t.machine))
-        AND t.first_time >= l.since AND t.last_time <= l.until
+    GROUP BY ALL
+    HAVING BOOL_OR(t.first_time BETWEEN l.since AND l.until) AND BOOL_OR(t.last_time BETWEEN l.since AND l.until)
+),
+right_ones AS (
+    SELECT b.address_id
+    FROM both_ends AS b
+    WHERE NOT EXISTS (
+        FROM leases AS o
+        WHERE o.address = b.address AND o.host <> b.host AND o.since + to_seconds(2 * $clocks_s) < b.last_time
+            AND o.until - to_seconds(2 * $clocks_s) > b.first_time)
 )
 SELECT 'addresses' AS measure, 'in the truth' AS level, 1 AS counted, (COUNT(t.address_id) > 0)::INTEGER AS correct, l.host,
     l.since AS time, l.address || ' until ' || l.until AS truth

@@ -54,8 +54,7 @@ FROM (
     FROM rows
     WHERE place = 1
     UNION ALL BY NAME
-    SELECT 'certainty ' || CASE WHEN certainty < 0.5 THEN '0 to 0.5' WHEN certainty < 0.7 THEN '0.5 to 0.7'
-        WHEN certainty < 0.85 THEN '0.7 to 0.85' ELSE '0.85 to 1' END AS level, certainty AS off_s, rows.*
+    SELECT bin(certainty) AS level, certainty AS off_s, rows.*
     FROM rows
     WHERE place IS NOT NULL
 )

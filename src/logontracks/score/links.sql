@@ -1,5 +1,5 @@
 -- Sessions of people and services that somebody opened, whose authentication is in the logs: how many have it as their
--- surest link. Links that are told, by rule: how many are right.
+-- surest link. Links that are told, by rule and by certainty: how many are right.
 
 WITH own AS (
     SELECT p.session, p.session_id, t.host, t.account, p.start_time AS time, t.opened_by
@@ -30,7 +30,7 @@ JOIN (
 ) AS m ON m.session = o.session
 LEFT JOIN told AS t ON t.session = o.session AND t.place = 1
 UNION ALL BY NAME
-SELECT 'links' AS measure, 'told by ' || rule AS level, 1 AS counted, correct::INTEGER AS correct, host, account, time,
+SELECT 'links' AS measure, UNNEST(['told by ' || rule, bin(certainty)]) AS level, 1 AS counted, correct::INTEGER AS correct, host, account, time,
     concat_ws(' ', certainty, 'e-' || authentication_id) AS told, opened_by AS truth, apart_s AS off_s,
     told_id(session_id) AS id, session AS number
 FROM told

@@ -235,8 +235,10 @@ def welcome(company: Company, kiosk: Host, span: Span) -> Iterator[int]:
         power.boot(company.net, kiosk, moment + 90 * SECOND)
         at = moment + 125 * SECOND
         yield at
-        company.net.check_password(at, account.name, name, kiosk)
+        checked = company.net.check_password(at, account.name, name, kiosk)
         desktop = log_on_local(at, account, kiosk)
+        if checked:
+            company.truth.used(checked, desktop.session)
 
 
 def _machine_sid(host: Host) -> str:

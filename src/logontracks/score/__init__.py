@@ -69,6 +69,9 @@ FUNCTIONS = (
     r"bare(account) AS LOWER(split_part(list_last(string_split(account, '\')), '@', 1))",  # a name without its domain
     "bin(certainty) AS 'certainty ' || CASE WHEN certainty < 0.5 THEN '0 to 0.5' WHEN certainty < 0.7 THEN '0.5 to 0.7'"
     " WHEN certainty < 0.8 THEN '0.7 to 0.8' WHEN certainty < 0.9 THEN '0.8 to 0.9' ELSE '0.9 to 1' END",
+    # what a host of the truth or a stranger may be called
+    """names_of(h) AS list_distinct(flatten([[LOWER(each), split_part(LOWER(each), '.', 1)]
+        FOR each IN string_split(concat_ws(' ', h, (SELECT t.names FROM truth.hosts AS t WHERE t.host = h)), ' ')]))""",
     # what the clock of a host said at a true moment
     """clock(h, t) AS t + to_microseconds(CAST(1e6 * COALESCE((
         SELECT SUM(m.amount) FROM truth.mess AS m WHERE m.kind IN ('skew', 'steps') AND m.host = h

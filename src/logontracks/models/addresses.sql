@@ -23,7 +23,7 @@
 --   last_uid BIGINT: Last record
 
 WITH around AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, rank AS rank, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, rank AS rank, machine AS machine, machine_key AS machine_key,
         host_id AS host_id,
         MAX(CASE WHEN rank = 1 THEN time END) OVER (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS sure_before,
@@ -32,28 +32,29 @@ WITH around AS (
     FROM sightings
 ),
 counting AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key, host_id AS host_id
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine AS machine, machine_key AS machine_key, host_id AS host_id
     FROM around
     WHERE rank = 1 OR NOT (COALESCE(micros(time) - micros(sure_before) <= $lease_us, FALSE)
         OR COALESCE(micros(sure_after) - micros(time) <= $lease_us, FALSE))
 ),
 turns AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine AS machine, machine_key AS machine_key,
         host_id AS host_id,
-        CASE WHEN LAG(machine_key) OVER w = machine_key
+        CASE WHEN LAG(machine) OVER w = machine
             AND micros(time) - micros(LAG(time) OVER w) <= $lease_us THEN 0 ELSE 1 END AS begins
     FROM counting
     WINDOW w AS (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST)
 ),
 numbered AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine AS machine, machine_key AS machine_key,
         host_id AS host_id,
         SUM(begins) OVER (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS stretch
     FROM turns
 ),
 stretches AS (
-    SELECT address AS address, stretch AS stretch, machine_key AS machine_key, MIN(host_id) AS host_id,
+    SELECT address AS address, stretch AS stretch, machine AS machine,
+        value_at_last(machine_key, time) AS machine_key, MIN(host_id) AS host_id,
         MIN(time) AS first_time, MAX(time) AS last_time, COUNT(*) AS sightings,
         MAX(CASE WHEN told_by = 'ticket' THEN 1 ELSE 0 END) AS ticket,
         MAX(CASE WHEN told_by = 'computer_logon' THEN 1 ELSE 0 END) AS computer_logon,
@@ -61,23 +62,23 @@ stretches AS (
         MAX(CASE WHEN told_by = 'terminal_client' THEN 1 ELSE 0 END) AS terminal_client,
         value_at_first(uid, time) AS first_uid, value_at_last(uid, time) AS last_uid
     FROM numbered
-    GROUP BY address, stretch, machine_key
+    GROUP BY address, stretch, machine
 ),
 beside AS (
-    SELECT s.*, LAG(machine_key) OVER w AS machine_before, LAG(last_time) OVER w AS before_until,
-        LEAD(machine_key) OVER w AS machine_after, LEAD(first_time) OVER w AS after_from,
-        LAG(machine_key, 2) OVER w AS machine_2_before, LAG(last_time, 2) OVER w AS before_2_until,
-        LEAD(machine_key, 2) OVER w AS machine_2_after, LEAD(first_time, 2) OVER w AS after_2_from
+    SELECT s.*, LAG(machine) OVER w AS machine_before, LAG(last_time) OVER w AS before_until,
+        LEAD(machine) OVER w AS machine_after, LEAD(first_time) OVER w AS after_from,
+        LAG(machine, 2) OVER w AS machine_2_before, LAG(last_time, 2) OVER w AS before_2_until,
+        LEAD(machine, 2) OVER w AS machine_2_after, LEAD(first_time, 2) OVER w AS after_2_from
     FROM stretches AS s
     WINDOW w AS (PARTITION BY address ORDER BY stretch ASC NULLS LAST)
 ),
 judged AS (
     SELECT b.*,
-        COALESCE(machine_2_before = machine_key AND machine_before <> machine_key
+        COALESCE(machine_2_before = machine AND machine_before <> machine
             AND micros(first_time) - micros(before_2_until) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_2_after = machine_key AND machine_after <> machine_key
+        OR COALESCE(machine_2_after = machine AND machine_after <> machine
             AND micros(after_2_from) - micros(last_time) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_before = machine_after AND machine_before <> machine_key
+        OR COALESCE(machine_before = machine_after AND machine_before <> machine
             AND micros(after_from) - micros(before_until) <= $shared_address_us, FALSE) AS conflict
     FROM beside AS b
 )

@@ -1,6 +1,6 @@
 -- One row for each record that shows a machine at an address.
 -- Reads: logged, account_lookup, accounts, host_lookup.
--- machine_key: its name, first label, in lower case. rank: 1 for what a controller or another host vouches for (the
+-- machine_key: its name, first label, in lower case. machine: what it is whatever its name is: host, account or name. rank: 1 for what a controller or another host vouches for (the
 -- machine's own account came from there), 2 for a name that the client claims.
 
 WITH told AS (
@@ -31,10 +31,13 @@ named AS (
         AND t.address NOT IN ($no_addresses)
 )
 SELECT n.address AS address, n.time AS time, n.uid AS uid, n.told_by AS told_by, n.rank AS rank,
-    n.machine_key AS machine_key, h.host_id AS host_id
+    n.machine_key AS machine_key, h.host_id AS host_id,
+    CASE WHEN h.host_id IS NOT NULL THEN CONCAT('host ', CAST(h.host_id AS VARCHAR))
+        WHEN l.account_id IS NOT NULL THEN CONCAT('account ', CAST(l.account_id AS VARCHAR))
+        ELSE n.machine_key END AS machine
 FROM named AS n
 LEFT JOIN host_lookup AS h ON h.name_key = n.machine_key
 -- a managed service account is named like a computer
-LEFT JOIN account_lookup AS l ON n.rank = 1 AND l.name_key = CONCAT(n.machine_key, '$$') AND l.domain_key IS NULL
+LEFT JOIN account_lookup AS l ON l.name_key = CONCAT(n.machine_key, '$$') AND l.domain_key IS NULL
 LEFT JOIN accounts AS a ON a.account_id = l.account_id
 WHERE n.rank = 2 OR COALESCE(a.kind, 'computer') = 'computer'

@@ -1,11 +1,12 @@
--- One row for each host and day whose clock is known to differ from that of the controller that vouches for most logons,
--- by what the records of one logon tell on both sides.
+-- One row for each host and day whose clock is known to differ from that of most hosts, by what the records of one logon
+-- tell on both sides.
 -- Reads: session_sources, authentications, host_lookup.
 -- Between a host and a controller the commonest difference counts, in seconds, when enough logons have it: of tickets and
 -- logons that bear one GUID three, of those that only agree in account, host and address ten and three in five. The
--- clocks of other controllers follow from hosts that both vouch for.
+-- clocks of other controllers follow from hosts that both vouch for. On a day that tells too little a clock is as on all
+-- days together, which stand under a day of their own.
 
-WITH pairs AS (
+WITH matched AS (
     SELECT s.host_id AS host_id, a.host_id AS controller_id, CAST(s.start_time AS DATE) AS day,
         s.session_id AS session_id, 1 AS sure, micros(s.start_time) - micros(a.time) AS apart_us
     FROM session_sources AS s
@@ -18,6 +19,15 @@ WITH pairs AS (
         AND a.step = 'service' AND a.success
     JOIN host_lookup AS h ON h.name_key = LOWER(a.service_host) AND h.host_id = s.host_id
     WHERE s.logon_type = 3 AND ABS(micros(s.start_time) - micros(a.time)) <= $clocks_apart_us
+),
+pairs AS (
+    SELECT host_id AS host_id, controller_id AS controller_id, day AS day, session_id AS session_id, sure AS sure,
+        apart_us AS apart_us
+    FROM matched
+    UNION ALL
+    SELECT host_id AS host_id, controller_id AS controller_id, DATE '1601-01-01' AS day, session_id AS session_id,
+        sure AS sure, apart_us AS apart_us
+    FROM matched
 ),
 buckets AS (
     SELECT host_id AS host_id, controller_id AS controller_id, day AS day, sure AS sure,
@@ -78,9 +88,36 @@ chosen AS (
         ROW_NUMBER() OVER (PARTITION BY host_id, day ORDER BY way ASC NULLS LAST, many DESC NULLS LAST,
             second ASC NULLS LAST) AS place
     FROM found
+),
+-- the first controller tells no time of its own: it is among the hosts that may be wrong
+known AS (
+    SELECT c.host_id AS host_id, c.day AS day, c.second AS second
+    FROM chosen AS c
+    LEFT JOIN vouching AS v ON v.place = 1 AND v.controller_id = c.host_id
+    WHERE c.place = 1 AND v.controller_id IS NULL
+    UNION ALL
+    SELECT controller_id AS host_id, DATE '1601-01-01' AS day, 0 AS second FROM vouching WHERE place = 1
+),
+most AS (
+    SELECT second AS second,
+        ROW_NUMBER() OVER (ORDER BY COUNT(*) DESC NULLS LAST, ABS(second) ASC NULLS LAST, second ASC NULLS LAST) AS place
+    FROM known
+    WHERE day = DATE '1601-01-01'
+    GROUP BY second
+),
+days AS (
+    SELECT CAST(start_time AS DATE) AS day FROM session_sources
+    UNION
+    SELECT CAST(time AS DATE) AS day FROM authentications
+),
+told_days AS (
+    SELECT a.host_id AS host_id, d.day AS day, COALESCE(k.second, a.second) - m.second AS second
+    FROM known AS a
+    CROSS JOIN days AS d
+    CROSS JOIN most AS m
+    LEFT JOIN known AS k ON k.host_id = a.host_id AND k.day = d.day
+    WHERE a.day = DATE '1601-01-01' AND m.place = 1
 )
-SELECT c.host_id AS host_id, c.day AS day, CAST(c.second AS BIGINT) AS skew_s,
-    CAST(c.second * 1000000 AS BIGINT) AS skew_us
-FROM chosen AS c
-LEFT JOIN vouching AS v ON v.place = 1 AND v.controller_id = c.host_id
-WHERE c.place = 1 AND ABS(c.second) > 1 AND v.controller_id IS NULL
+SELECT host_id AS host_id, day AS day, CAST(second AS BIGINT) AS skew_s, CAST(second * 1000000 AS BIGINT) AS skew_us
+FROM told_days
+WHERE ABS(second) > 1

@@ -87,6 +87,7 @@ EXCEPTIONS = {
     ("hosts", "LOWER"): _NO_KEY,
     ("links", "LOWER"): _NO_KEY,
     ("log_spans", "LOWER"): _NO_KEY,
+    ("seats", "LOWER"): _NO_KEY,
     ("session_ends", "LOWER"): _NO_KEY,
     ("session_sources", "LOWER"): _NO_KEY,
     ("silences", "LOWER"): _NO_KEY,

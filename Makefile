@@ -55,10 +55,8 @@ bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)
 
 bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
-	$(BIN)/python benchmarks/make_data.py
-	rm -rf benchmarks/data/case
-	$(BIN)/logontracks ingest benchmarks/data/kept --case benchmarks/data/case --no-build
-	$(BIN)/python benchmarks/bench_models.py benchmarks/data/case
+	$(BIN)/logontracks simulate --out benchmarks/data/company --hosts 100 --users 120 --days 10 --form parquet
+	$(BIN)/python benchmarks/bench_models.py benchmarks/data/company/logs
 
 score: $(READY)  ## how often the tables are right, over simulated companies; writes the table of docs/score.md
 	$(BIN)/python benchmarks/score.py

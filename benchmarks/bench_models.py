@@ -1,10 +1,11 @@
 """How long the tables take to work out, and in how much memory: for one million events, and for ten.
 
-    python benchmarks/bench_models.py CASE [--events 1500000 10500000] [--memory 4GB]
+    python benchmarks/bench_models.py LOGS [--events 1000000 10000000] [--memory 4GB]
 
-CASE is a case as `logontracks ingest` made it; its events are written as many times as it takes, each time a
-week or more later: the same hosts with longer logs, a third of it on one controller. The cases made so are in a
-temporary folder. Prints a Markdown table: seconds, peak memory, and both per million events. The limit is DuckDB's own; the peak is that of the process.
+LOGS are those of `logontracks simulate --form parquet`. Their events are written as many times as it takes, each time
+some weeks later: the same hosts with longer logs. The busiest, a controller, goes on until a third of all is its own.
+The cases made so are in a temporary folder. Prints a Markdown table: seconds, peak memory, both per million events. The
+limit of memory is DuckDB's own; the peak is that of the process.
 """
 
 from __future__ import annotations
@@ -18,33 +19,46 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from logontracks.build import build
-from logontracks.case import Case, writing
-from logontracks.engines.duckdb import literal
+from logontracks.case import writing
+from logontracks.engines.duckdb import connect, literal
 from logontracks.manifest import TABLES, File
 
+MADE = ("events", "extents", "event_counts")
+SHARE = 1 / 3  # of the events are of one host
 
-def multiplied(case: Path, to: Path, times: int) -> int:
-    """Write a case with the events and extents of another so many times. Gives the number of its events."""
-    connection = Case(case).connect()
-    ((first, last),) = connection.execute(
-        "SELECT CAST(MIN(time) AS DATE), CAST(MAX(time) AS DATE) FROM events"
-    ).fetchall()
-    weeks = (last - first).days // 7 + 1
+
+def multiplied(logs: Path, to: Path, events: int) -> int:
+    """Write a case with about so many events. Gives the number of them."""
+    connection = connect()
+    for table in MADE:
+        connection.execute(f"CREATE VIEW {table} AS FROM read_parquet({literal(f'{logs}/{table}/*.parquet')})")
+    ((own, first, last, busiest, its),) = connection.execute("""
+        SELECT SUM(many), MIN(first), MAX(last), max_by(computer, many), MAX(many)
+        FROM (SELECT computer, COUNT(*) AS many, CAST(MIN(time) AS DATE) AS first, CAST(MAX(time) AS DATE) AS last
+            FROM events GROUP BY computer)""").fetchall()
+    weeks = (last - first).days // 7 + 2  # the first records tell of a start days before
+    whole = round(events * (1 - SHARE) / (own - its))  # times that all is written, and then the busiest host alone
+    alone = max(0, round(events * SHARE / its) - whole)
+    found = 0
     with writing(to) as writer:
-        files: dict[str, list[File]] = {"events": [], "extents": [], "event_counts": []}
-        for copy in range(times):
+        files: dict[str, list[File]] = {table: [] for table in MADE}
+        for copy in range(whole + alone):
+            kept = "TRUE" if copy < whole else f"computer = {literal(busiest)}"
             for table, made in files.items():
                 staged = writer.staging / f"{table}-{copy}.parquet"
-                query = f"SELECT * REPLACE ({', '.join(later(table, copy, weeks))}) FROM {table}"
-                connection.execute(f"COPY ({query}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)")
-                ((rows,),) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()
-                day = str(first) if table == "events" else None
+                query = f"SELECT * REPLACE ({', '.join(later(table, copy, weeks))}) FROM {table} WHERE {kept}"
+                ((rows,),) = connection.execute(
+                    f"COPY ({query}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)"
+                ).fetchall()
+                day = str(first + timedelta(weeks=weeks * copy)) if table == "events" else None
                 made.append(File(writer.add(staged, table), rows, day, len(TABLES[table])))
+                found += rows if table == "events" else 0
         writer.commit(replace(writer.manifest, **{name: tuple(made) for name, made in files.items()}))
-    return sum(file.rows for file in files["events"])
+    return found
 
 
 def later(table: str, copy: int, weeks: int) -> Iterator[str]:
@@ -75,21 +89,20 @@ def measured(case: Path, memory: str) -> tuple[float, float]:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", type=Path)
+    parser.add_argument("logs", type=Path)
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.alone:
         begun = time.monotonic()
-        build(wanted.case, memory=wanted.memory)
+        build(wanted.logs, memory=wanted.memory)
         print(json.dumps([time.monotonic() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
         return
-    ((own,),) = Case(wanted.case).connect().execute("SELECT COUNT(*) FROM events").fetchall()
     print("| events | seconds | s per million | peak MB |\n|--:|--:|--:|--:|")
     for events in wanted.events:
         with tempfile.TemporaryDirectory() as folder:
-            many = multiplied(wanted.case, Path(folder) / "case", max(1, round(events / own)))
+            many = multiplied(wanted.logs, Path(folder) / "case", events)
             seconds, peak = measured(Path(folder) / "case", wanted.memory)
         print(f"| {many:,} | {seconds:.1f} | {seconds / many * 1e6:.2f} | {peak:,.0f} |", flush=True)
 

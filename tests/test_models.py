@@ -8,7 +8,7 @@ from logontracks import models
 
 SQL = [name for name in models.MODELS if models.model(name).sql]
 each_model = pytest.mark.parametrize("name", SQL)
-INPUTS = {"events", "extents", "event_counts", *models.FACTS}
+INPUTS = {"events", "given_addresses", "extents", "event_counts", *models.FACTS}
 
 
 def body_of(name: str) -> str:

@@ -400,6 +400,7 @@ def _windows(own: list[Life]) -> Iterator[tuple[int, datetime, datetime]]:
 
 def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
     number = 0
+    known: set[int] = set()
     system_until: list[int | None] = [None]
     for life in reversed(own[1:]):
         system_until.append(life.system.seq if life.system else system_until[-1])
@@ -409,8 +410,14 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
         number += 1
         start = next((start for start in (life.security, life.system) if start), None)
         first_uid = start.uid if start else life.first_uid
+        boot_id = _identity(first_uid if first_uid is not None else life.stops[0].uid)
+        while (
+            boot_id in known
+        ):  # where a clock was wrong, a record may tell the start of a life that it does not belong to
+            boot_id = _identity(boot_id)
+        known.add(boot_id)
         yield {
-            "boot_id": _identity(first_uid if first_uid is not None else life.stops[0].uid),
+            "boot_id": boot_id,
             "host_id": host_id,
             "host": life.host,
             "boot_no": number,

@@ -1,10 +1,10 @@
 """Real incidents, as people told them who read the raw records first: tests/incidents, one story a file.
 
-A story says who came from where (`hop`: each session with the record of its logon, and `by` which record the source is
-known), which authentications stand behind the sessions (`link`, by their records), the ways that come of it (`track`),
-and what the logs do not bear out (`never`, in words). Part of the truth is from records that the program does not read:
-connections that Sysmon saw, processes, the attacker's own console. So a story may know more than the program can, and
-`tells` is how much the records that it reads bear out:
+A story says who came from where (`hop`: each session with the record of its logon, `by` which record the source is
+known, and which other sessions were open there and are `rejected`), which authentications stand behind the sessions
+(`link`, by their records), the ways that come of it (`track`), and what the logs do not bear out (`never`, in words).
+Part of the truth is from records that the program does not read: connections that Sysmon saw, processes, the attacker's
+own console. So a story may know more than the program can, and `tells` is how much the records that it reads bear out:
 
 - session: machine and session, with a certainty of `at_least`;
 - host: the machine;
@@ -167,32 +167,34 @@ def test_who_was_asked_for_what(story, case):
     assert [row for row in rows(case, "SELECT * FROM addresses") if row["address"] == asked["address"]] == []
 
 
-def test_explained_hops_rest_on_their_records(story, case):
-    """Who asks why is shown the logon itself, what joins it to where it came from, and what else came into question."""
-    answer = queries.hops(case, queries.PathFilter())
+def table(answer: queries.Answer) -> list[dict[str, Any]]:
     with answer:
-        told = answer.rows.read_all().to_pylist()
-    ids = {
-        row["session_id"]: session(row["host"], row["logon_id"] or 0) for row in rows(case, "SELECT * FROM sessions")
-    }
+        rows: list[dict[str, Any]] = answer.rows.read_all().to_pylist()
+    return rows
+
+
+def test_explained_hops_rest_on_their_records(story, case):
+    """Who asks why is shown the logon itself, what joins it to where it came from, and what was not the source."""
+    told = table(queries.hops(case, queries.PathFilter()))
+    every = table(queries.sessions(case, queries.SessionFilter(), everything=True))
+    ids = {row["session_id"]: session(row["host"], row["logon_id"] or 0) for row in every}
     wanted = {to: hop for hop in story["hop"] for to in hop["to"]}
     assert len(told) == len(wanted)
     for hop in told:
+        to = ids[hop["to_session_id"]]
         found = queries.explain(case, hop["hop_id"])
-        to = ids[found.row["to_session_id"]]
-        with found.records as records:
-            shown = records.rows.read_all().to_pylist()
+        shown = table(found.records)
         times = [record["time"] for record in shown]
         assert times == sorted(times)
-        uids = {record["uid"]: record["record_id"] for record in shown}
-        assert hop["uid"] in uids
-        assert uids[hop["uid"]] in wanted[to].get("by", [uids[hop["uid"]]])
-        assert all(link["authentication_id"] in uids for link in found.links)
-        (start,) = (
-            record for record in shown if record["event_id"] == 4624 and record["record_id"] == wanted[to]["to"][to]
-        )
-        assert session(start["computer"], start["target_logon_id"]) == to
+        records = {record["uid"]: record["record_id"] for record in shown}
+        assert records[hop["uid"]] in wanted[to].get("by", [records[hop["uid"]]])
+        assert all(link["authentication_id"] in records for link in found.links)
+        starts = [record for record in shown if record["event_id"] == 4624]
+        assert (to, wanted[to]["to"][to]) in {
+            (session(start["computer"], start["target_logon_id"]), start["record_id"]) for start in starts
+        }
         mine = [each for each in found.hops if each["to_session_id"] == hop["to_session_id"]]
         assert mine[0]["hop_id"] == hop["hop_id"]
-        assert mine[0]["why"].startswith("chosen")
-        assert not [each for each in mine[1:] if each["why"].startswith("chosen")]
+        assert [each["why"].partition(":")[0] for each in mine].count("chosen") == 1
+        rejected = {ids[each["from_session_id"]] for each in mine if each["why"].startswith("rejected")}
+        assert rejected == set(wanted[to].get("rejected", [])), to

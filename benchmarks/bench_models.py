@@ -2,9 +2,9 @@
 
     python benchmarks/bench_models.py CASE [--events 1500000 10500000] [--memory 4GB]
 
-CASE is a case as `logontracks ingest` made it; its events are written as many times as it takes, each time under other
-host names. The cases made so are in a temporary folder. Prints a Markdown table: seconds, peak memory, and both per
-million events. The limit is DuckDB's own; the peak is that of the process.
+CASE is a case as `logontracks ingest` made it; its events are written as many times as it takes, each time a
+week or more later: the same hosts with longer logs, a third of it on one controller. The cases made so are in a
+temporary folder. Prints a Markdown table: seconds, peak memory, and both per million events. The limit is DuckDB's own; the peak is that of the process.
 """
 
 from __future__ import annotations
@@ -16,34 +16,51 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from logontracks.build import build
 from logontracks.case import Case, writing
 from logontracks.engines.duckdb import literal
-from logontracks.manifest import File
+from logontracks.manifest import TABLES, File
 
 
 def multiplied(case: Path, to: Path, times: int) -> int:
     """Write a case with the events and extents of another so many times. Gives the number of its events."""
     connection = Case(case).connect()
+    ((first, last),) = connection.execute(
+        "SELECT CAST(MIN(time) AS DATE), CAST(MAX(time) AS DATE) FROM events"
+    ).fetchall()
+    weeks = (last - first).days // 7 + 1
     with writing(to) as writer:
         files: dict[str, list[File]] = {"events": [], "extents": [], "event_counts": []}
         for copy in range(times):
-            renamed = {
-                "events": f"""SELECT * REPLACE ((hash(uid, {copy}) >> 3)::BIGINT AS uid,
-                    '{copy}-' || computer AS computer, '{copy}-' || computer_key AS computer_key) FROM events""",
-                "extents": f"SELECT * REPLACE ('{copy}-' || computer AS computer) FROM extents",
-                "event_counts": f"SELECT * REPLACE ('{copy}-' || computer AS computer) FROM event_counts",
-            }
-            for table, query in renamed.items():
+            for table, made in files.items():
                 staged = writer.staging / f"{table}-{copy}.parquet"
+                query = f"SELECT * REPLACE ({', '.join(later(table, copy, weeks))}) FROM {table}"
                 connection.execute(f"COPY ({query}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)")
                 ((rows,),) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()
-                files[table].append(File(writer.add(staged, table), rows))
+                day = str(first) if table == "events" else None
+                made.append(File(writer.add(staged, table), rows, day, len(TABLES[table])))
         writer.commit(replace(writer.manifest, **{name: tuple(made) for name, made in files.items()}))
     return sum(file.rows for file in files["events"])
+
+
+def later(table: str, copy: int, weeks: int) -> Iterator[str]:
+    """Columns of a table so many weeks later: other times, records and logon ids."""
+    for column in TABLES[table]:
+        name = column.name
+        if name == "uid":
+            yield f"(hash(uid, {copy}) >> 3)::BIGINT AS uid"
+        elif column.type == "TIMESTAMP":
+            yield f"{name} + INTERVAL '{7 * weeks * copy}' DAY AS {name}"
+        elif column.type == "DATE":
+            yield f"CAST({name} + INTERVAL '{7 * weeks * copy}' DAY AS DATE) AS {name}"
+        elif name.endswith("record_id"):
+            yield f"{name} + {copy * 100_000_000} AS {name}"
+        elif name.endswith("logon_id"):  # those of the system itself stay
+            yield f"CASE WHEN {name} > 65535 THEN {name} + {copy << 40} ELSE {name} END AS {name}"
 
 
 def measured(case: Path, memory: str) -> tuple[float, float]:

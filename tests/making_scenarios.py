@@ -37,7 +37,7 @@ FOLDER = Path(__file__).parent / "scenarios"
 MONDAY = datetime(2026, 10, 5)  # noqa: DTZ001 - UTC, as all times in a case
 TABLES = (
     "sessions", "boots", "hosts", "accounts", "presence", "evidence", "authentications", "failures",
-    "log_spans", "coverage", "blind_spots", "addresses", "links", "hops", "tracks",
+    "log_spans", "coverage", "blind_spots", "addresses", "links", "hops", "tracks", "requests",
 )  # fmt: skip
 AUDIT_SUCCESS = 0x8020000000000000
 SECURITY = "Microsoft-Windows-Security-Auditing"
@@ -522,12 +522,15 @@ QUERIES = {
     "hops": """SELECT h.*, s.logon_id, p.logon_id AS from_logon_id FROM hops AS h
         JOIN sessions AS s ON s.session_id = h.to_session_id
         LEFT JOIN sessions AS p ON p.session_id = h.from_session_id""",
+    "requests": """SELECT r.*, n.host_id AS of_host FROM requests AS r JOIN events AS e ON e.uid = r.first_uid
+        JOIN host_names AS n ON n.computer_key = e.computer_key""",
     "tracks": """SELECT t.*, s.host_id FROM tracks AS t JOIN sessions AS s ON s.session_id = t.end_session_id""",
     "log_spans": "SELECT * FROM log_spans",
     "coverage": "SELECT * FROM coverage WHERE channel = 'Security'",
     "blind_spots": "SELECT * FROM blind_spots",
 }
-HOST_COLUMN = {"accounts": "of_host", "failures": "of_host", "addresses": "of_host", "hops": "to_host_id"}
+HOST_COLUMN = {"accounts": "of_host", "failures": "of_host", "addresses": "of_host", "hops": "to_host_id",
+               "requests": "of_host"}  # fmt: skip
 
 
 class Told:
@@ -665,6 +668,10 @@ def _track(row: dict[str, Any], day: datetime) -> list[str]:
     return [row["hosts"], row["accounts"], clock(row["start_time"], day), row["label"]]
 
 
+def _request(row: dict[str, Any], day: datetime) -> list[str]:
+    return [row["account"], row["from_host"] or "-", row["to_host"], row["protocol"], clock(row["first_time"], day)]
+
+
 def _log_span(row: dict[str, Any], day: datetime) -> list[str]:
     return [row["host"], row["channel"], clock(row["first_time"], day), clock(row["last_time"], day)]
 
@@ -682,6 +689,7 @@ SHOWN = {
     "links": _link,
     "hops": _hop,
     "tracks": _track,
+    "requests": _request,
     "sessions": _session,
     "boots": _boot,
     "hosts": _host,

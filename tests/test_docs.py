@@ -239,6 +239,28 @@ def test_every_file_of_a_case_is_documented(company):
         assert f"`{key}`" in keys
 
 
+def _given(model: str, column: str) -> set[str]:
+    """The words that a model writes into a column, by its SQL."""
+    (path,) = (ROOT / "src" / "logontracks" / "models").glob(f"{model}.*")
+    expressions = re.findall(
+        rf"(CASE\b(?:(?!\bCASE\b).)*?\bEND|'\w+') AS {column}\b", path.read_text(encoding="utf-8"), re.DOTALL
+    )
+    return {word for found in expressions for word in re.findall(r"(?:\b(?:THEN|ELSE) |^)'(\w+)'", found)}
+
+
+def test_every_rule_and_label_of_paths_is_explained():
+    page = sections("docs/explanation/paths.md", 2)
+    for heading, given in (
+        ("An address is not a machine", _given("sightings", "told_by")),
+        ("What tells the session it came from", _given("hop_sources", "rule")),
+        ("A ticket is used again", _given("links", "rule")),
+        ("Where the account changes", _given("tracks", "label")),
+    ):
+        rows = re.sub(r"^\|.*\n\| ---.*$", "", page[heading], flags=re.MULTILINE)
+        first = re.findall(r"^\| (`.+?) \| ", rows, re.MULTILINE)
+        assert sorted(word for cell in first for word in re.findall(r"`(\w+)`", cell)) == sorted(given), heading
+
+
 # The case
 
 

@@ -41,6 +41,11 @@ def test_an_example_shows_something(firm, tmp_path, line):
     if command == "ingest":
         for name, host in (("dc01", "DC01"), ("ws-logs", "WKS-101")):
             shutil.copytree(firm.logs / host, tmp_path / "evidence" / name)
+        if "--addresses" in arguments:  # a list alone goes to a case that is there
+            shutil.copytree(firm.case, tmp_path / "case")
+            (tmp_path / "leases.csv").write_text(
+                "address,host,from\n10.20.1.60,copier-2f,2026-10-05\n", encoding="utf-8"
+            )
     else:
         (tmp_path / "case").symlink_to(firm.case)
         (tmp_path / "truth").symlink_to(firm.truth)

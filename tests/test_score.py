@@ -53,9 +53,9 @@ TRUTH = {
         1 | LARCH\anna | {ANNA} | {WS1} | 1 | 4096  | - | 08:00:00 | 12:00:00 | logoff | -        | desktop | true
         2 | LARCH\bob  | {BOB}  | {WS1} | 1 | 8192  | - | 12:30:00 | 13:20:00 | crash  | -        | desktop | true
         3 | LARCH\anna | {ANNA} | {WS1} | 2 | 4096  | - | 14:00:00 | -        | -      | -        | desktop | true
-        4 | LARCH\anna | {ANNA} | {FS1} | 1 | 12288 | - | 15:00:00 | 15:00:10 | logoff | 10.0.0.9 | network | true
-        5 | LARCH\bob  | {BOB}  | {FS1} | 1 | 16384 | - | 16:00:00 | 16:00:04 | logoff | 10.0.0.8 | network | true
-        6 | LARCH\bob  | {BOB}  | {FS1} | 1 | 1280  | - | 00:10:00 | 16:00:05 | logoff | 10.0.0.8 | network | false
+        4 | LARCH\anna | {ANNA} | {FS1} | 1 | 12288 | - | 15:00:00 | 15:00:10 | logoff | 10.1.0.9 | network | true
+        5 | LARCH\bob  | {BOB}  | {FS1} | 1 | 16384 | - | 16:00:00 | 16:00:04 | logoff | 10.1.0.8 | network | true
+        6 | LARCH\bob  | {BOB}  | {FS1} | 1 | 1280  | - | 00:10:00 | 16:00:05 | logoff | 10.1.0.8 | network | false
         7 | LARCH\anna | {ANNA} | {WS1} | 1 | 4352  | - | 10:00:00 | 10:00:00 | logoff | -        | unlock  | true""",
     "presence": """
         1 | active | 08:00:00 | 09:00:00
@@ -64,8 +64,8 @@ TRUTH = {
         2 | active | 12:30:00 | 13:20:00
         3 | active | 14:00:00 | -""",
     "attempts": rf"""
-        1 | 14:10:00 | anna | {WS1} | 10.0.0.9 | wrong_password | true
-        2 | 14:11:00 | LARCH\anna | {WS1} | 10.0.0.9 | wrong_password | true""",
+        1 | 14:10:00 | anna | {WS1} | 10.1.0.9 | wrong_password | true
+        2 | 14:11:00 | LARCH\anna | {WS1} | 10.1.0.9 | wrong_password | true""",
     "mess": "",
 }
 
@@ -108,6 +108,9 @@ PERFECT = {
 """Counted and correct where the truth is as above."""
 
 
+PATHS = ("addresses", "links", "hops", "tracks")
+
+
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     scenario = Scenario("score/company", "A company of two hosts.", EVENTS, {}, 0)
@@ -115,27 +118,32 @@ def case(tmp_path_factory):
 
 
 def write(folder: Path, **changed: str) -> Path:
-    """The truth as Parquet, with other rows where `changed` has them."""
+    """The truth as Parquet, with other rows where `changed` has them. What a row leaves out at its end is NULL."""
     folder.mkdir()
     for name, columns in scoring.TRUTH.items():
         types = [column.split() for column in columns.split(", ")]
         chosen = ", ".join(f"CAST(column{at} AS {kind}) AS {column}" for at, (column, kind) in enumerate(types))
         connection = duckdb.connect()
         connection.execute(f"CREATE TABLE rows ({', '.join(f'column{at} VARCHAR' for at in range(len(types)))})")
-        for line in (changed | {}).get(name, TRUTH[name]).strip().splitlines():
+        for line in changed.get(name, TRUTH.get(name, "")).strip().splitlines():
             cells = [cell.strip() for cell in line.split("|")]
             values = [None if cell == "-" else cell for cell in cells]
+            values += [None] * (len(types) - len(values))
             times = [f"{DAY} {v}" if v and k == "TIMESTAMP" else v for v, (_, k) in zip(values, types, strict=True)]
             connection.execute(f"INSERT INTO rows VALUES ({', '.join('?' * len(times))})", times)
         connection.execute(f"COPY (SELECT {chosen} FROM rows) TO '{folder / name}.parquet' (FORMAT parquet)")
     return folder
 
 
-def sums(case: Case, truth: Path) -> dict[str, tuple[int, int | None]]:
-    """Counted and correct by measure and level."""
+def sums(case: Case, truth: Path, *, paths: bool = False) -> dict[str, tuple[int, int | None]]:
+    """Counted and correct by measure and level: of `paths`, or of all else."""
     with scoring.score(case, truth) as answer:
         rows = answer.rows.read_all().to_pylist()
-    return {f"{row['measure']}, {row['level']}": (row["counted"], row["correct"]) for row in rows}
+    return {
+        f"{row['measure']}, {row['level']}": (row["counted"], row["correct"])
+        for row in rows
+        if (row["measure"] in PATHS) == paths
+    }
 
 
 def examples(case: Case, truth: Path, most: int = 5) -> list[dict]:
@@ -263,7 +271,7 @@ JOINED = (
             id="a session is of another account",
         ),
         pytest.param(
-            edited("sessions", "10.0.0.9 | network", "10.0.0.7 | remote_desktop"),
+            edited("sessions", "10.1.0.9 | network", "10.1.0.7 | remote_desktop"),
             {"source address, told": (2, 1), "opened by, network": (3, 2)},
             id="a session came from elsewhere",
         ),
@@ -323,20 +331,20 @@ JOINED = (
             id="an attempt was at another time",
         ),
         pytest.param(
-            more("attempts", f"3 | 14:10:30 | anna | {WS1} | 10.0.0.9 | wrong_password | true"),
+            more("attempts", f"3 | 14:10:30 | anna | {WS1} | 10.1.0.9 | wrong_password | true"),
             {"attempts, in the truth": (3, 2)},
             id="an attempt is missed",
         ),
         pytest.param(
-            more("attempts", f"3 | 14:10:30 | anna | {WS1} | 10.0.0.9 | wrong_password | false"),
+            more("attempts", f"3 | 14:10:30 | anna | {WS1} | 10.1.0.9 | wrong_password | false"),
             {},
             id="no attempt is missed that is not in the logs",
         ),
         pytest.param(
             edited(
                 "attempts",
-                f"1 | 14:10:00 | anna | {WS1} | 10.0.0.9 | wrong_password",
-                f"1 | 14:10:00 | anna | {WS1} | 10.0.0.9 | expired",
+                f"1 | 14:10:00 | anna | {WS1} | 10.1.0.9 | wrong_password",
+                f"1 | 14:10:00 | anna | {WS1} | 10.1.0.9 | expired",
             ),
             {"attempt reason, bad_password": (2, 1)},
             id="a reason is wrong",
@@ -351,6 +359,156 @@ JOINED = (
 def test_each_thing_is_judged(case, tmp_path, changed, expected):
     wanted = {name: each for name, each in (PERFECT | expected).items() if each != (0, None)}
     assert sums(case, write(tmp_path / "truth", **changed)) == wanted
+
+
+WAYS = r"""
+07:00:00 dc1 4768 user=LARCH\WS1$ source_address=10.0.0.7 status=0x0 ticket_encryption_type=0x12
+08:00:00 ws1 4624 logon_id=0x1000 user=LARCH\anna
+10:00:00 dc1 4769 user=LARCH\anna source_address=10.0.0.7 service_name=FS1$ status=0x0 ticket_encryption_type=0x12
+10:00:00.4 fs1 4624 logon_id=0x2000 logon_type=3 user=LARCH\anna auth_package=Kerberos source_address=10.0.0.7
+11:00:00 ws1 4648 subject_logon_id=0x1000 target_name=eve target_domain=LARCH target_server=srv1
+11:00:01 srv1 4624 logon_id=0x3000 logon_type=3 user=LARCH\eve auth_package=NTLM source_address=10.0.0.7
+12:00:00 fs1 4624 logon_id=0x4000 logon_type=3 user=LARCH\anna auth_package=NTLM source_address=10.0.0.9
+"""
+EVE = "S-1-5-21-9000001-2-3-1005"
+SRV1, DC1 = "srv1~0~.larch.example", "dc1~0~.larch.example"
+WAYS_TRUTH = {
+    "identities": rf"""
+        LARCH~0~\anna | {ANNA} | person | -
+        LARCH~0~\eve  | {EVE}  | person | -""",
+    "hosts": f"""
+        {WS1}  | ws1~0~  | workstation
+        {FS1}  | fs1~0~  | server
+        {SRV1} | srv1~0~ | server
+        {DC1}  | dc1~0~  | controller""",
+    "boots": "",
+    "sessions": rf"""
+        1 | LARCH\anna | {ANNA} | {WS1} | 1 | 4096 | - | 08:00:00 | - | - | -        | desktop | true
+        2 | LARCH\anna | {ANNA} | {FS1} | 1 | 8192 | - | 10:00:00.4 | - | - | 10.1.0.7 | network | true | {WS1} | 1
+        3 | LARCH\eve  | {EVE}  | {SRV1} | 1 | 12288|-| 11:00:01 | - | - | 10.1.0.7 | network | true | {WS1} | 1 | theft
+        4 | LARCH\anna | {ANNA} | {FS1} | 1 | 16384 | - | 12:00:00 | - | - | 10.1.0.9 | network | true | kali""",
+    "presence": "",
+    "attempts": "",
+    "authentications": rf"1 | 10:00:00 | LARCH\anna | {DC1} | service_ticket | FS1~0~$",
+    "links": "2 | 1",
+    "addresses": f"{WS1} | 10.1.0.7",
+    "hops": "1 | 3 | theft",
+}
+WAYS_RIGHT = {
+    "addresses, in the truth": (1, 1),
+    "addresses, in the table, ticket": (1, 1),
+    "links, in the truth": (1, 1),
+    "links, told by service_ticket": (1, 1),
+    "links, certainty 0.9 to 1": (1, 1),
+    "hops, in the truth": (2, 2),
+    "hops, in the truth, host": (2, 2),
+    "hops, in the table, session": (2, 2),
+    "hops, in the table, machine": (1, 1),
+    "hops, told by explicit": (1, 1),
+    "hops, told by address": (1, 1),
+    "hops, told by address_only": (1, 1),
+    "hops, certainty 0.8 to 0.9": (1, 1),
+    "hops, certainty 0.9 to 1": (2, 2),
+    "tracks, in the table": (3, 3),
+    "tracks, of attacks": (1, 1),
+    "tracks, certainty 0.8 to 0.9": (1, 1),
+    "tracks, certainty 0.9 to 1": (2, 2),
+}
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory):
+    scenario = Scenario("score/ways", "One person, two servers, one stranger.", WAYS, {}, 0)
+    return make_case(tmp_path_factory.mktemp("score") / "case", [scenario])
+
+
+def other(table: str, before: str, after: str) -> dict[str, str]:
+    """Ways of which a piece of one table is another one."""
+    assert WAYS_TRUTH[table].count(before) == 1, before
+    return {table: WAYS_TRUTH[table].replace(before, after)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param(
+            {"addresses": f"{WS1} | 10.1.0.7 | 06:00:00 | 09:00:00"}, {}, id="an address was had when it was seen"
+        ),
+        pytest.param(
+            {"addresses": f"{WS1} | 10.1.0.7 | 08:00:00"},
+            {"addresses, in the table, ticket": (1, 0), "addresses, in the truth": (1, 0)},
+            id="an address was had later",
+        ),
+        pytest.param(
+            {"addresses": f"{FS1} | 10.1.0.7"},
+            {"addresses, in the table, ticket": (1, 0), "addresses, in the truth": (1, 0)},
+            id="an address was that of another host",
+        ),
+        pytest.param(
+            {"links": ""},
+            {
+                "links, in the truth": (0, None),
+                "links, told by service_ticket": (1, 0),
+                "links, certainty 0.9 to 1": (1, 0),
+            },
+            id="a link is invented",
+        ),
+        pytest.param(
+            {
+                "authentications": rf"1 | 10:00:01 | LARCH\anna | {DC1} | service_ticket | FS1~0~$",
+            },
+            {
+                "links, in the truth": (0, None),
+                "links, told by service_ticket": (1, 0),
+                "links, certainty 0.9 to 1": (1, 0),
+            },
+            id="a ticket that is not in the logs cannot be found",
+        ),
+        pytest.param(
+            other("sessions", f"{WS1} | 1 | theft", f"{FS1} | 2 | theft"),
+            {
+                "hops, in the truth": (2, 1),
+                "hops, in the truth, host": (2, 1),
+                "hops, in the table, session": (2, 1),
+                "hops, told by explicit": (1, 0),
+                "hops, certainty 0.9 to 1": (2, 1),
+                "tracks, in the table": (3, 2),
+                "tracks, of attacks": (1, 0),
+                "tracks, certainty 0.9 to 1": (2, 1),
+            },
+            id="a hop came from elsewhere",
+        ),
+        pytest.param(
+            other("sessions", "- | - | 10.1.0.9", "- | - | 10.1.0.5"),
+            {
+                "hops, in the table, machine": (1, 0),
+                "hops, told by address_only": (1, 0),
+                "hops, certainty 0.9 to 1": (2, 1),
+                "tracks, in the table": (3, 2),
+                "tracks, certainty 0.9 to 1": (2, 1),
+            },
+            id="a machine was another one",
+        ),
+        pytest.param(
+            other("sessions", f"| true | {WS1} | 1\n", f"| true | {WS1}\n"),
+            {
+                "hops, in the truth": (1, 1),
+                "hops, in the truth, host": (1, 1),
+                "hops, in the table, session": (2, 1),
+                "hops, told by address": (1, 0),
+                "hops, certainty 0.8 to 0.9": (1, 0),
+                "tracks, in the table": (3, 2),
+                "tracks, certainty 0.8 to 0.9": (1, 0),
+            },
+            id="nobody's session caused it",
+        ),
+        pytest.param({"hops": ""}, {"tracks, of attacks": (0, None)}, id="there was no attack"),
+    ],
+)
+def test_ways_are_judged(ways, tmp_path, changed, expected):
+    wanted = {name: each for name, each in (WAYS_RIGHT | expected).items() if each != (0, None)}
+    assert sums(ways, write(tmp_path / "truth", **(WAYS_TRUTH | changed)), paths=True) == wanted
 
 
 def test_the_worst_examples_lead_to_the_rows(case, tmp_path):

@@ -273,7 +273,7 @@ def _finish(
     result: Result,
     rejected: list[Rejected],
     *,
-    given: pa.Table | None,
+    given: pa.Table | None = None,
     jobs: int,
 ) -> int:
     """Merge what is staged, write the problems, commit. Returns how many problems are losses or doubts."""

@@ -24,42 +24,44 @@
 --   last_uid BIGINT: Last record
 
 WITH around AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, rank AS rank, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, rank AS rank,
+        machine AS machine, machine_key AS machine_key,
         host_id AS host_id, disputed AS disputed,
         MAX(CASE WHEN rank = 1 AND told_by <> 'given' THEN time END) OVER (PARTITION BY address
-            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine_key ASC NULLS LAST
+            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS sure_before,
         MIN(CASE WHEN rank = 1 AND told_by <> 'given' THEN time END) OVER (PARTITION BY address
-            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine_key ASC NULLS LAST
+            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine ASC NULLS LAST
             ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS sure_after
     FROM sightings
 ),
 counting AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine AS machine, machine_key AS machine_key,
         host_id AS host_id, disputed AS disputed
     FROM around
     WHERE rank = 1 OR (disputed = 0 AND NOT (COALESCE(micros(time) - micros(sure_before) <= $lease_us, FALSE)
         OR COALESCE(micros(sure_after) - micros(time) <= $lease_us, FALSE)))
 ),
 turns AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine AS machine, machine_key AS machine_key,
         host_id AS host_id, disputed AS disputed,
-        CASE WHEN LAG(machine_key) OVER w = machine_key
+        CASE WHEN LAG(machine) OVER w = machine
             AND micros(time) - micros(LAG(time) OVER w) <= $lease_us THEN 0 ELSE 1 END AS begins
     FROM counting
     WINDOW w AS (PARTITION BY address ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST,
-            machine_key ASC NULLS LAST)
+            machine ASC NULLS LAST)
 ),
 numbered AS (
-    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine_key AS machine_key,
+    SELECT address AS address, time AS time, uid AS uid, told_by AS told_by, machine AS machine, machine_key AS machine_key,
         host_id AS host_id, disputed AS disputed,
         SUM(begins) OVER (PARTITION BY address
-            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine_key ASC NULLS LAST
+            ORDER BY time ASC NULLS LAST, uid ASC NULLS LAST, machine ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS stretch
     FROM turns
 ),
 stretches AS (
-    SELECT address AS address, stretch AS stretch, machine_key AS machine_key, MIN(host_id) AS host_id,
+    SELECT address AS address, stretch AS stretch, machine AS machine,
+        value_at_last(machine_key, time) AS machine_key, MIN(host_id) AS host_id,
         MIN(time) AS first_time, MAX(time) AS last_time, COUNT(uid) AS sightings, MAX(disputed) AS disputed,
         MAX(CASE WHEN told_by = 'given' THEN 1 ELSE 0 END) AS given,
         MAX(CASE WHEN told_by = 'ticket' THEN 1 ELSE 0 END) AS ticket,
@@ -68,29 +70,29 @@ stretches AS (
         MAX(CASE WHEN told_by = 'terminal_client' THEN 1 ELSE 0 END) AS terminal_client,
         value_at_first(uid, time) AS first_uid, value_at_last(uid, time) AS last_uid
     FROM numbered
-    GROUP BY address, stretch, machine_key
+    GROUP BY address, stretch, machine
 ),
 beside AS (
-    SELECT s.*, LAG(machine_key) OVER w AS machine_before, LAG(last_time) OVER w AS before_until,
-        LEAD(machine_key) OVER w AS machine_after, LEAD(first_time) OVER w AS after_from,
-        LAG(machine_key, 2) OVER w AS machine_2_before, LAG(last_time, 2) OVER w AS before_2_until,
-        LEAD(machine_key, 2) OVER w AS machine_2_after, LEAD(first_time, 2) OVER w AS after_2_from
+    SELECT s.*, LAG(machine) OVER w AS machine_before, LAG(last_time) OVER w AS before_until,
+        LEAD(machine) OVER w AS machine_after, LEAD(first_time) OVER w AS after_from,
+        LAG(machine, 2) OVER w AS machine_2_before, LAG(last_time, 2) OVER w AS before_2_until,
+        LEAD(machine, 2) OVER w AS machine_2_after, LEAD(first_time, 2) OVER w AS after_2_from
     FROM stretches AS s
     WINDOW w AS (PARTITION BY address ORDER BY stretch ASC NULLS LAST)
 ),
 judged AS (
     SELECT b.*,
         disputed = 1
-        OR COALESCE(machine_2_before = machine_key AND machine_before <> machine_key AND machine_before <> ''
+        OR COALESCE(machine_2_before = machine AND machine_before <> machine AND machine_before <> ''
             AND micros(first_time) - micros(before_2_until) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_2_after = machine_key AND machine_after <> machine_key AND machine_after <> ''
+        OR COALESCE(machine_2_after = machine AND machine_after <> machine AND machine_after <> ''
             AND micros(after_2_from) - micros(last_time) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_before = machine_after AND machine_before <> machine_key AND machine_before <> ''
+        OR COALESCE(machine_before = machine_after AND machine_before <> machine AND machine_before <> ''
             AND micros(after_from) - micros(before_until) <= $shared_address_us, FALSE) AS conflict
     FROM beside AS b
 )
 SELECT text_id(CONCAT('address ', CASE WHEN j.first_uid IS NOT NULL THEN CAST(j.first_uid AS VARCHAR)
-        ELSE CONCAT(j.address, ' ', j.machine_key, ' ', CAST(micros(j.first_time) AS VARCHAR)) END)) AS address_id,
+        ELSE CONCAT(j.address, ' ', j.machine, ' ', CAST(micros(j.first_time) AS VARCHAR)) END)) AS address_id,
     j.address AS address, j.host_id AS host_id, COALESCE(n.host, j.machine_key) AS host,
     j.first_time AS first_time, j.last_time AS last_time,
     -- a machine that comes anew asks for a ticket at once; before the first one of all it may have been there
@@ -108,4 +110,4 @@ SELECT text_id(CONCAT('address ', CASE WHEN j.first_uid IS NOT NULL THEN CAST(j.
     j.conflict AS conflict, j.first_uid AS first_uid, j.last_uid AS last_uid
 FROM judged AS j
 LEFT JOIN (SELECT DISTINCT host_id AS host_id, host AS host FROM host_names) AS n ON n.host_id = j.host_id
-WHERE j.machine_key <> ''
+WHERE j.machine <> ''

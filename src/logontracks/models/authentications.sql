@@ -1,7 +1,7 @@
 -- One row for each authentication that a host answered for: a Kerberos ticket asked for or an NTLM logon checked, with
 -- success or failure. A service ticket is an intention: that its service was then used is for the service's host to tell.
--- Reads: logged, account_lookup, account_names, accounts, controllers, kerberos_codes, status_codes, encryption_types,
--- preauth_types.
+-- Reads: logged, account_lookup, account_names, accounts, controllers, checked_logons, kerberos_codes,
+-- status_codes, encryption_types, preauth_types.
 -- NULL: what the record does not say. 4776 has no address, no server and no domain; 8004 to 8006, 4020 and 4021 no
 -- result.
 --
@@ -46,17 +46,13 @@ WITH asked AS (
     WHERE e.mark IN ('ticket', 'service_ticket', 'renewal', 'preauth_failure', 'validation', 'ntlm_audit', 'mapping')
 ),
 local_logons AS (
-    SELECT v.uid AS uid, MAX(CASE WHEN a.local_host_id IS NOT NULL THEN 1 ELSE 0 END) AS local,
+    SELECT c.uid AS uid, MAX(CASE WHEN a.local_host_id IS NOT NULL THEN 1 ELSE 0 END) AS local,
         MIN(n.account_id) AS account_id, MAX(n.account_id) AS other_id
-    FROM asked AS v
-    JOIN logged AS e ON e.host_id = v.host_id AND e.target_name_key = v.target_name_key
-        AND e.mark = 'logon' AND COALESCE(e.auth_package, '') <> 'Kerberos'
-        AND ABS(micros(e.time) - micros(v.time)) <= $validation_s * 1000000
-    JOIN account_names AS n ON n.host_id = e.host_id AND n.sid_written = e.target_sid AND n.name_key = e.target_name_key
-        AND n.domain_key = e.target_domain_key
+    FROM checked_logons AS c
+    JOIN account_names AS n ON n.host_id = c.host_id AND n.sid_written = c.sid AND n.name_key = c.name_key
+        AND n.domain_key = c.domain_key
     JOIN accounts AS a ON a.account_id = n.account_id
-    WHERE v.mark = 'validation' AND v.code = 0
-    GROUP BY v.uid
+    GROUP BY c.uid
 ),
 -- a controller has no accounts of its own
 local_names AS (

@@ -184,7 +184,7 @@ found AS (
     UNION ALL
     SELECT k.host_id AS host_id, 'Security' AS channel, 'clock_apart' AS kind, CAST(MIN(k.day) AS TIMESTAMP) AS start_time,
         CAST(MAX(k.day) AS TIMESTAMP) + INTERVAL '1' DAY AS end_time, k.skew_s AS amount,
-        CONCAT('by ', CAST(SUM(k.logons) AS VARCHAR), ' logons') AS detail, CAST(NULL AS BIGINT) AS uid
+        CAST(NULL AS VARCHAR) AS detail, CAST(NULL AS BIGINT) AS uid
     FROM skews AS k
     GROUP BY k.host_id, k.skew_s
     UNION ALL

@@ -110,6 +110,9 @@ FROM away AS s
 LEFT JOIN addresses AS d ON d.address = s.source_address
 JOIN seats AS p ON p.account_id = s.account_id AND p.host_id <> s.host_id AND p.at_hand = 1
     AND p.from_time <= s.start_time AND p.until_time >= s.start_time
-WHERE d.address IS NULL AND s.workstation_key IS NULL AND s.opened_by <> 'access_check'
+-- it did not come from a host that is known to have another address
+LEFT JOIN addresses AS k ON s.source_address IS NOT NULL AND k.host_id = p.host_id AND NOT k.conflict
+    AND s.start_time BETWEEN k.held_from AND k.held_until
+WHERE d.address IS NULL AND k.address IS NULL AND s.workstation_key IS NULL AND s.opened_by <> 'access_check'
 GROUP BY s.session_id
 HAVING COUNT(DISTINCT p.host_id) = 1

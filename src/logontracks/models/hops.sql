@@ -39,7 +39,7 @@ WITH asked AS (
 same_seats AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
         -- credentials that were given to one session may have been given to others as well
-        CASE WHEN p.new_credentials = 1 THEN 0.8 ELSE 0.9 END AS share,
+        CASE WHEN p.new_credentials = 1 THEN 0.65 ELSE 0.9 END AS share,
         COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
     FROM asked AS a
     JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id

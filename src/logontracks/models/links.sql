@@ -28,11 +28,14 @@ WITH own AS (
 ),
 granted AS (
     SELECT a.authentication_id AS authentication_id, a.account_id AS account_id, a.event_id AS event_id,
-        a.step AS step, a.service_kind AS service_kind, a.host_id AS controller_id, a.client_address AS client_address, a.logon_guid AS logon_guid,
-        LOWER(a.workstation) AS workstation_key, micros(a.time) AS us, COALESCE(h.host_id, v.host_id) AS service_id
+        a.step AS step, a.service_kind AS service_kind,
+        a.host_id AS controller_id, a.client_address AS client_address, a.logon_guid AS logon_guid,
+        LOWER(a.workstation) AS workstation_key,
+        micros(a.time) - COALESCE(k.skew_us, 0) AS us, COALESCE(h.host_id, v.host_id) AS service_id
     FROM authentications AS a
     LEFT JOIN host_lookup AS h ON h.name_key = LOWER(a.service_host)
     LEFT JOIN host_lookup AS v ON v.name_key = LOWER(a.server)
+    LEFT JOIN skews AS k ON k.host_id = a.host_id AND k.day = CAST(a.time AS DATE)
     WHERE COALESCE(a.success, TRUE)
 ),
 -- both sides of each rule under one key; who comes last before a session is looked for in one pass

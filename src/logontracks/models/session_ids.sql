@@ -12,19 +12,27 @@ WITH silent AS (
     LEFT JOIN logons AS p ON p.host_id = u.host_id AND p.boot_id = u.boot_id AND p.other_logon_id = u.logon_id
     WHERE o.logon_id IS NULL AND p.logon_id IS NULL
 ),
+lined AS (
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.logoff_seq AS logoff_seq,
+        s.logoff_time AS logoff_time, s.logoff_type AS logoff_type, s.user_logoff_seq AS user_logoff_seq,
+        e.target_sid AS sid,
+        LEAD(s.logon_id) OVER w AS next_id, LEAD(s.logoff_seq) OVER w AS next_seq, LEAD(s.logoff_time) OVER w AS next_time,
+        LEAD(s.logoff_type) OVER w AS next_type, LEAD(s.user_logoff_seq) OVER w AS next_user_seq,
+        LEAD(e.target_sid) OVER w AS next_sid
+    FROM silent AS s
+    JOIN logged AS e ON e.uid = s.logoff_uid
+    WINDOW w AS (PARTITION BY s.host_id, s.boot_id ORDER BY s.logoff_seq ASC NULLS LAST, s.logoff_uid ASC NULLS LAST)
+),
 together AS (
-    SELECT e.host_id AS host_id, e.boot_id AS boot_id,
-        CASE WHEN e.user_logoff_seq IS NULL THEN e.logon_id ELSE f.logon_id END AS logon_id,
-        CASE WHEN e.user_logoff_seq IS NULL THEN f.logon_id ELSE e.logon_id END AS session_logon_id
-    FROM silent AS f
-    JOIN silent AS e ON e.host_id = f.host_id AND e.boot_id = f.boot_id AND e.logoff_type = f.logoff_type
-        AND e.logoff_seq = f.logoff_seq + 1
-        AND micros(e.logoff_time) - micros(f.logoff_time) BETWEEN 0 AND $pair_s * 1000000
-    JOIN logged AS x ON x.uid = f.logoff_uid
-    JOIN logged AS y ON y.uid = e.logoff_uid AND y.target_sid = x.target_sid
-    -- at a logoff the sessions of UAC prompts end as well: their ids are far apart
-    WHERE ABS(CAST(e.logon_id AS DOUBLE) - CAST(f.logon_id AS DOUBLE)) <= $pair_ids
-        AND (e.user_logoff_seq IS NULL) <> (f.user_logoff_seq IS NULL)
+    SELECT host_id AS host_id, boot_id AS boot_id,
+        CASE WHEN next_user_seq IS NULL THEN next_id ELSE logon_id END AS logon_id,
+        CASE WHEN next_user_seq IS NULL THEN logon_id ELSE next_id END AS session_logon_id
+    FROM lined
+    WHERE next_seq = logoff_seq + 1 AND next_type = logoff_type AND next_sid = sid
+        AND micros(next_time) - micros(logoff_time) BETWEEN 0 AND $pair_s * 1000000
+        -- at a logoff the sessions of UAC prompts end as well: their ids are far apart
+        AND ABS(CAST(next_id AS DOUBLE) - CAST(logon_id AS DOUBLE)) <= $pair_ids
+        AND (next_user_seq IS NULL) <> (user_logoff_seq IS NULL)
 ),
 -- of three in a row the last stays alone
 halves AS (

@@ -1,9 +1,10 @@
 -- One row for each record that shows a machine at an address; and for each day with records of an address, when a given
 -- list has a machine there: the first and the last moment of it.
 -- Reads: logged, account_lookup, accounts, host_lookup, given_addresses.
--- machine_key: its name, first label, in lower case; blank right before and after what the list has. rank: 1 for what a
--- controller or another host vouches for (the machine's own account came from there) and for the list, 2 for a name
--- that the client claims. disputed: 1 where the list has another machine. NULL: uid of what is no record.
+-- machine_key: its name, first label, in lower case. machine: what it is whatever its name is: host, account or name; blank
+-- right before and after what the list has. rank: 1 for what a controller or another host vouches for (the machine's own
+-- account came from there) and for the list, 2 for a name that the client claims. disputed: 1 where the list has another
+-- machine. NULL: uid of what is no record.
 
 WITH told AS (
     SELECT e.source_address AS address, e.time AS time, e.uid AS uid, 'ticket' AS told_by, 1 AS rank,
@@ -60,20 +61,30 @@ named AS (
     WHERE t.address NOT LIKE '127.%' AND t.address NOT LIKE 'fe80:%' AND t.address NOT LIKE '169.254.%'
         AND t.address NOT IN ($no_addresses)
 ),
+machines AS (
+    SELECT k.machine_key AS machine_key, h.host_id AS host_id, COALESCE(a.kind, 'computer') AS kind,
+        CASE WHEN h.host_id IS NOT NULL THEN CONCAT('host ', CAST(h.host_id AS VARCHAR))
+            WHEN l.account_id IS NOT NULL THEN CONCAT('account ', CAST(l.account_id AS VARCHAR))
+            ELSE k.machine_key END AS machine
+    FROM (SELECT machine_key AS machine_key FROM named UNION SELECT machine_key AS machine_key FROM given_addresses) AS k
+    LEFT JOIN host_lookup AS h ON h.name_key = k.machine_key
+    LEFT JOIN account_lookup AS l ON l.name_key = CONCAT(k.machine_key, '$$') AND l.domain_key IS NULL
+    LEFT JOIN accounts AS a ON a.account_id = l.account_id
+),
 disputes AS (
     SELECT DISTINCT n.address AS address, n.time AS time, n.machine_key AS machine_key
     FROM named AS n
-    JOIN given_addresses AS g ON g.address = n.address AND g.machine_key <> n.machine_key
+    JOIN machines AS m ON m.machine_key = n.machine_key AND m.machine <> ''
+    JOIN given_addresses AS g ON g.address = n.address
         AND n.time >= COALESCE(g.from_time, TIMESTAMP '1601-01-01 00:00:00')
         AND n.time < COALESCE(g.until_time, TIMESTAMP '9999-12-31 00:00:00')
-    WHERE n.machine_key <> ''
+    JOIN machines AS o ON o.machine_key = g.machine_key AND o.machine <> m.machine
 )
 SELECT n.address AS address, n.time AS time, n.uid AS uid, n.told_by AS told_by, n.rank AS rank,
-    n.machine_key AS machine_key, h.host_id AS host_id, CASE WHEN d.address IS NULL THEN 0 ELSE 1 END AS disputed
+    n.machine_key AS machine_key, m.machine AS machine, m.host_id AS host_id,
+    CASE WHEN d.address IS NULL THEN 0 ELSE 1 END AS disputed
 FROM named AS n
+JOIN machines AS m ON m.machine_key = n.machine_key
 LEFT JOIN disputes AS d ON d.address = n.address AND d.time = n.time AND d.machine_key = n.machine_key
-LEFT JOIN host_lookup AS h ON h.name_key = n.machine_key
 -- a managed service account is named like a computer
-LEFT JOIN account_lookup AS l ON n.rank = 1 AND l.name_key = CONCAT(n.machine_key, '$$') AND l.domain_key IS NULL
-LEFT JOIN accounts AS a ON a.account_id = l.account_id
-WHERE n.rank = 2 OR COALESCE(a.kind, 'computer') = 'computer'
+WHERE n.rank = 2 OR m.kind = 'computer'

@@ -57,6 +57,8 @@ _AUTHENTICATION = """a.time, a.account, words(a.step) AS step,
         WHEN a.service_kind IN ('account', 'referral') THEN a.service_name END AS service,
     CASE WHEN a.client_address IN ('::1', '127.0.0.1') THEN 'the controller'
         ELSE COALESCE(a.client_address, a.workstation) END AS client,
+    (SELECT MIN(short(d.host)) FROM addresses AS d WHERE d.address = a.client_address AND NOT d.conflict
+        AND a.time BETWEEN d.held_from AND d.held_until) AS machine,
     short(a.controller) AS controller, a.result, a.ticket_encryption AS ticket, a.pre_auth, a.weak,
     words(a.delegation) AS delegation,
     CASE WHEN a.scope = 'local' THEN 'local account' END AS scope"""

@@ -13,6 +13,7 @@ from logontracks.queries.answer import Answer, answer, number
 from logontracks.queries.events import people_events
 from logontracks.queries.tables import among, row_of, with_tables
 
+TABLES = ("sessions", "failures", "hops", "tracks", "links", "addresses", "requests")
 MOST_HOPS = 8  # tracks are not longer
 MOST_OTHERS = 5  # sessions that were open at the source and did not come into question, of each hop
 
@@ -33,13 +34,13 @@ class Explanation:
 
 
 def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) -> Explanation:
-    """Everything behind the row that an id means: a session, failure, hop, track, link or address.
+    """Everything behind the row that an id means: a session, failure, hop, track, link, address or request.
 
     Raises QueryError when there is no such row, or several; CaseError when the tables have not been worked out.
     """
 
     def asked(connection: Connection) -> Explanation:
-        table, found = row_of(connection, text, tables=("sessions", "failures", "hops", "tracks", "links", "addresses"))
+        table, found = row_of(connection, text, tables=TABLES)
         key = "address_id" if table == "addresses" else f"{table[:-1]}_id"
         (row,) = _dicts(connection, f"SELECT * FROM {table} WHERE {key} = {found}")
         sessions = _sessions(connection, table, row)

@@ -38,21 +38,24 @@ def hops(
     Raises CaseError when the tables have not been worked out.
     """
     columns = (
-        """h.time, COALESCE(short(h.from_host), '?') AS from_host, h.from_account, short(h.to_host) AS to_host,
-            h.to_account, words(h.means) AS means, words(h.rule) AS known_by, ROUND(h.certainty, 2) AS certainty,
-            NULLIF(h.candidates, 1) AS candidates, told('h', h.hop_id)[:10] AS hop_id"""
+        """h.time, NULLIF(h.times, 1) AS times, COALESCE(short(h.from_host), '?') AS from_host, h.from_account,
+            short(h.to_host) AS to_host, h.to_account, words(h.means) AS means, words(h.rule) AS known_by,
+            ROUND(h.certainty, 2) AS certainty, CASE WHEN h.candidates > 1 THEN h.candidates END AS candidates,
+            h.hop_id[:10] AS hop_id"""
         if for_people
-        else """h.* REPLACE (told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
-            told_id(h.from_session_id) AS from_session_id)"""
+        else "h.* REPLACE (told_id(h.to_session_id) AS to_session_id, told_id(h.from_session_id) AS from_session_id)"
     )
 
     def asked(connection: Connection) -> Answer:
+        connection.execute(_ALL_HOPS)
         parts, notes = _machines(connection, wanted, "[h.from_host]", "[h.to_host]")
         if wanted.users:
             found, told = accounts_of(connection, wanted.users)
             notes += told
             mine = f"SELECT session_id FROM sessions WHERE {among('account_id', found)}"
-            parts.append(f"(h.to_session_id IN ({mine}) OR h.from_session_id IN ({mine}))")
+            parts.append(
+                f"(h.to_session_id IN ({mine}) OR h.from_session_id IN ({mine}) OR {among('h.account_id', found)})"
+            )
         if wanted.switches:
             parts.append("h.credential = 'switch'")
         if wanted.since is not None:
@@ -61,18 +64,52 @@ def hops(
             parts.append(f"h.time < {moment(wanted.until)}")
         where = " AND ".join(parts)
         if not everything:
-            others = number(connection, f"SELECT COUNT(*) FROM hops AS h WHERE {where} AND h.place > 1")
+            others = number(connection, f"SELECT COUNT(*) FROM all_hops AS h WHERE {where} AND h.place > 1")
             where += " AND h.place = 1"
             if others and for_people:
                 notes += (f"{many(others, 'session')} that came into question as well left out: --all shows them.",)
+        if for_people:
+            notes += _asked_for(connection, f"all_hops AS h WHERE {where} AND h.rule = 'request'")
         found_hops = listed(
-            connection, columns, f"FROM hops AS h WHERE {where}", "h.time, h.to_session_id, h.place", limit
+            connection,
+            columns,
+            f"FROM all_hops AS h WHERE {where}",
+            "h.time, h.to_session_id, h.place, h.hop_id",
+            limit,
         )
         if for_people and not found_hops.total:
             notes += tuple(why_empty(connection, ()))
         return found_hops.told(*notes)
 
     return answered(case, asked)
+
+
+# where the host that was gone to has no log, controllers tell what was asked for
+_ALL_HOPS = """
+    CREATE TEMP VIEW all_hops AS
+    SELECT * REPLACE (told('h', hop_id) AS hop_id), 1 AS times, time AS last_time, NULL AS account_id FROM hops
+    UNION ALL BY NAME
+    SELECT told('r', request_id) AS hop_id, first_time AS time, last_time, times, to_host_id, to_host, from_host_id,
+        from_host, account AS to_account, CASE protocol WHEN 'ntlm' THEN 'ntlm_checked' ELSE 'ticket_asked_for' END
+        AS means, 'request' AS rule, certainty, 1 AS place, account_id, first_uid AS uid
+    FROM requests"""
+
+_ALL_TRACKS = """
+    CREATE TEMP VIEW all_tracks AS
+    SELECT * REPLACE (told('t', track_id) AS track_id) FROM tracks
+    UNION ALL BY NAME
+    SELECT min_by(hop_id, time) AS track_id, MIN(time) AS start_time, MAX(last_time) AS last_time,
+        SUM(times)::BIGINT AS times, 1 AS hops, concat(from_host, ' > ', to_host) AS hosts,
+        concat('? > ', to_account) AS accounts, means, from_host,
+        to_host, 0 AS switches, 'one_credential' AS label, MAX(certainty) AS certainty, FALSE AS cut
+    FROM all_hops WHERE rule = 'request' GROUP BY from_host, to_host, to_account, means"""
+
+
+def _asked_for(connection: Connection, rows: str) -> tuple[str, ...]:
+    """What to say of requests among rows."""
+    if not number(connection, f"SELECT COUNT(*) FROM {rows}"):
+        return ()
+    return ("Ids with r are what controllers were asked for: whether it was used, a log of that host would tell.",)
 
 
 _HOSTS = "string_split(t.hosts, ' > ')"
@@ -94,13 +131,15 @@ def tracks(
     columns = (
         f"""t.start_time, NULLIF(t.last_time, t.start_time) AS last_time, NULLIF(t.times, 1) AS times, {_WAY} AS way,
             words(t.means) AS means, words(t.label) AS label, ROUND(t.certainty, 2) AS certainty,
-            told('t', t.track_id)[:10] AS track_id"""
+            t.track_id[:10] AS track_id"""
         if for_people
-        else """t.* REPLACE (told('t', t.track_id) AS track_id, told_id(t.root_session_id) AS root_session_id,
+        else """t.* REPLACE (told_id(t.root_session_id) AS root_session_id,
             told_id(t.end_session_id) AS end_session_id)"""
     )
 
     def asked(connection: Connection) -> Answer:
+        connection.execute(_ALL_HOPS)
+        connection.execute(_ALL_TRACKS)
         parts, notes = _machines(connection, wanted, f"{_HOSTS}[:-2]", f"{_HOSTS}[2:]")
         if wanted.users:
             found, told = accounts_of(connection, wanted.users)
@@ -117,11 +156,15 @@ def tracks(
         where = " AND ".join(parts)
         if for_people and not everything and not (wanted.users or wanted.sources or wanted.targets):
             plain = "t.hops = 1 AND t.switches = 0"
-            left = number(connection, f"SELECT COUNT(*) FROM tracks AS t WHERE {where} AND {plain}")
+            left = number(connection, f"SELECT COUNT(*) FROM all_tracks AS t WHERE {where} AND {plain}")
             where += f" AND NOT ({plain})"
             if left:
                 notes += (f"{many(left, 'track')} of one hop with one credential left out: --all shows them.",)
-        found_tracks = listed(connection, columns, f"FROM tracks AS t WHERE {where}", "t.start_time, t.track_id", limit)
+        if for_people:
+            notes += _asked_for(connection, f"all_tracks AS t WHERE {where} AND t.track_id LIKE 'r-%'")
+        found_tracks = listed(
+            connection, columns, f"FROM all_tracks AS t WHERE {where}", "t.start_time, t.track_id", limit
+        )
         if for_people and not found_tracks.total:
             notes += tuple(why_empty(connection, ()))
         return found_tracks.told(*notes)

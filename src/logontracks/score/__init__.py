@@ -25,11 +25,11 @@ TRUTH = {
     "hosts": "host VARCHAR, names VARCHAR, role VARCHAR",
     "boots": "host VARCHAR, boot_no INTEGER, start_time TIMESTAMP, end_time TIMESTAMP, end_kind VARCHAR",
     "sessions": "session BIGINT, account VARCHAR, sid VARCHAR, host VARCHAR, boot_no INTEGER, logon_id BIGINT,"
-    " linked_logon_id BIGINT, start_time TIMESTAMP, end_time TIMESTAMP, end_kind VARCHAR, source_host VARCHAR,"
-    " source_address VARCHAR, parent_session BIGINT, opened_by VARCHAR, attack VARCHAR, logged BOOLEAN",
+    " linked_logon_id BIGINT, start_time TIMESTAMP, end_time TIMESTAMP, end_kind VARCHAR, source_address VARCHAR,"
+    " opened_by VARCHAR, logged BOOLEAN, source_host VARCHAR, parent_session BIGINT, attack VARCHAR",
     "presence": "session BIGINT, state VARCHAR, start_time TIMESTAMP, end_time TIMESTAMP",
-    "attempts": "attempt BIGINT, time TIMESTAMP, account VARCHAR, target_host VARCHAR, source_host VARCHAR,"
-    " source_address VARCHAR, reason VARCHAR, logged BOOLEAN",
+    "attempts": "attempt BIGINT, time TIMESTAMP, account VARCHAR, target_host VARCHAR, source_address VARCHAR,"
+    " reason VARCHAR, logged BOOLEAN, source_host VARCHAR",
     "authentications": "authentication BIGINT, time TIMESTAMP, account VARCHAR, controller VARCHAR, kind VARCHAR,"
     " service VARCHAR",
     "links": "session BIGINT, authentication BIGINT",
@@ -67,8 +67,11 @@ NEAR = {
 FUNCTIONS = (
     "seconds(a, b) AS (epoch_us(a) - epoch_us(b)) / 1e6",  # from b to a
     r"bare(account) AS LOWER(split_part(list_last(string_split(account, '\')), '@', 1))",  # a name without its domain
-    "bin(certainty) AS 'certainty ' || CASE WHEN certainty < 0.5 THEN '0 to 0.5' WHEN certainty < 0.7 THEN '0.5 to 0.7'"
-    " WHEN certainty < 0.8 THEN '0.7 to 0.8' WHEN certainty < 0.9 THEN '0.8 to 0.9' ELSE '0.9 to 1' END",
+    """bin(sure) AS 'certainty ' || CASE WHEN sure < 0.5 THEN '0 to 0.5' WHEN sure < 0.7 THEN '0.5 to 0.7'
+        WHEN sure < 0.8 THEN '0.7 to 0.8' WHEN sure < 0.9 THEN '0.8 to 0.9' ELSE '0.9 to 1' END""",
+    # what a host of the truth or a stranger may be called
+    """names_of(h) AS list_distinct(flatten([[LOWER(each), split_part(LOWER(each), '.', 1)]
+        FOR each IN string_split(concat_ws(' ', h, (SELECT t.names FROM truth.hosts AS t WHERE t.host = h)), ' ')]))""",
     # what the clock of a host said at a true moment
     """clock(h, t) AS t + to_microseconds(CAST(1e6 * COALESCE((
         SELECT SUM(m.amount) FROM truth.mess AS m WHERE m.kind IN ('skew', 'steps') AND m.host = h

@@ -5,7 +5,7 @@
 
 WITH reach AS (SELECT MIN(first_seen) AS since, MAX(last_seen) AS until FROM hosts),
 leases AS (
-    SELECT a.host, p.host_id, split_part(LOWER(a.host), '.', 1) AS machine, a.address,
+    SELECT a.host, p.host_id, names_of(a.host) AS machines, a.address,
         COALESCE(a.from_time, TIMESTAMP '0001-01-02') - to_seconds($clocks_s) AS since,
         COALESCE(a.until_time, TIMESTAMP '9999-01-01') + to_seconds($clocks_s) AS until
     FROM truth.addresses AS a
@@ -27,7 +27,7 @@ told AS (
 both_ends AS (
     SELECT t.address_id, l.host, t.address, t.first_time, t.last_time
     FROM told AS t
-    JOIN leases AS l ON l.address = t.address AND (l.host_id = t.host_id OR (t.host_id IS NULL AND l.machine = t.machine))
+    JOIN leases AS l ON l.address = t.address AND (l.host_id = t.host_id OR (t.host_id IS NULL AND list_contains(l.machines, t.machine)))
     GROUP BY ALL
     HAVING BOOL_OR(t.first_time BETWEEN l.since AND l.until) AND BOOL_OR(t.last_time BETWEEN l.since AND l.until)
 ),

@@ -18,7 +18,7 @@ told AS (
         CASE WHEN h.from_session_id IS NOT NULL THEN COALESCE(h.from_session_id = m.from_session_id, FALSE)
             WHEN h.from_host_id IS NOT NULL THEN p.host_id IS NOT NULL
             ELSE list_has_any(string_split(LOWER(h.from_host), ' '),
-                [m.source_address, LOWER(m.from_host), split_part(LOWER(m.from_host), '.', 1)]) END AS correct
+                list_append(names_of(m.from_host), m.source_address)) END AS correct
     FROM meant AS m
     JOIN hops AS h ON h.to_session_id = m.session_id
     LEFT JOIN host_pairs AS p ON p.host = m.from_host AND p.host_id = h.from_host_id

@@ -40,8 +40,7 @@ back AS (
     SELECT w.last, list(s.session_id) AS ids, string_agg(s.host, ' > ' ORDER BY w.step DESC) AS hosts,
         string_agg(s.account, ' > ' ORDER BY w.step DESC) AS accounts,
         -- what the machine of each step may be called
-        list([t.source_address, LOWER(COALESCE(f.host, t.source_host)),
-            split_part(LOWER(COALESCE(f.host, t.source_host)), '.', 1)] ORDER BY w.step) AS came_from
+        list(list_append(names_of(COALESCE(f.host, t.source_host)), t.source_address) ORDER BY w.step) AS came_from
     FROM back_steps AS w
     JOIN truth.sessions AS t ON t.session = w.session
     LEFT JOIN truth.sessions AS f ON f.session = t.parent_session

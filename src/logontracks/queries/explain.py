@@ -50,7 +50,7 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
             f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller,
                 a.step, a.client_address, a.authentication_id, {_RECORD} AS record
             FROM links AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
-            JOIN events AS e ON e.uid = l.authentication_id
+            LEFT JOIN events AS e ON e.uid = l.authentication_id
             WHERE {among("l.session_id", sessions)} ORDER BY a.time, l.certainty DESC, l.link_id""",
         )
         for link in links:
@@ -96,9 +96,8 @@ def rule_words() -> dict[str, str]:
     return {row["rule"]: row["says"] for row in catalogue.table("path_rules")}
 
 
-_RECORD = (
-    "'record ' || COALESCE(CAST(e.record_id AS VARCHAR), '?') || ' (' || e.event_id || ') of ' || short(e.computer)"
-)
+_RECORD = """COALESCE('record ' || COALESCE(CAST(e.record_id AS VARCHAR), '?') || ' (' || e.event_id || ') of '
+    || short(e.computer), 'a record that is gone')"""
 
 
 def _hops(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
@@ -108,10 +107,11 @@ def _hops(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
         f"""SELECT told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
             told_id(h.from_session_id) AS from_session_id, h.time, h.from_host, h.from_account, h.to_host, h.to_account,
             h.rule, h.certainty, h.candidates, h.place, h.credential, h.uid, {_RECORD} AS record,
-            s.logon_type AS from_logon_type, d.address, words(d.told_by) AS told_by, d.sightings,
+            s.logon_type AS from_logon_type, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
             FIRST_VALUE(h.certainty) OVER w AS best, FIRST_VALUE(h.from_host) OVER w AS best_host,
             FIRST_VALUE(h.from_session_id) OVER w AS best_session
-        FROM hops AS h JOIN events AS e ON e.uid = h.uid LEFT JOIN sessions AS s ON s.session_id = h.from_session_id
+        FROM hops AS h LEFT JOIN events AS e ON e.uid = h.uid
+        LEFT JOIN sessions AS s ON s.session_id = h.from_session_id
         LEFT JOIN addresses AS d ON h.rule = 'address' AND d.first_uid = h.uid
         WHERE {among("h.to_session_id", sessions)}
         WINDOW w AS (PARTITION BY h.to_session_id ORDER BY h.place

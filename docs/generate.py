@@ -76,6 +76,7 @@ DATA = {
     "marks": "What a record means to the tables that are worked out: see [rules.md](rules.md#marks)",
     "no_fields": "Kinds that have no fields, or whose fields are not known",
     "parameters": "Windows and thresholds of those tables: see [rules.md](rules.md#windows-and-thresholds)",
+    "path_rules": "Rules of hops and links in words: see [rules.md](rules.md#rules-of-hops-and-links)",
     "percent_ids": "Texts that records name by number, such as `%%1842` for yes",
     "preauth_types": "`pre_auth_type`: how a Kerberos client proved who it is",
     "rdp_disconnect_reasons": "`reason_code` of LocalSessionManager 40: why a remote desktop was disconnected",
@@ -251,6 +252,14 @@ def rules() -> str:
     )
     parts += _grid(("Name", "Value", "Unit", "Why"), parameters)
     parts += [
+        "## Rules of hops and links",
+        "",
+        "Column `rule` of [hops](worked-out.md#hops) and [links](worked-out.md#links). File `path_rules.csv`.",
+        "",
+    ]
+    rules = ((f"`{row['rule']}`", f"`{row['table']}`", _plain(row["says"])) for row in catalogue.table("path_rules"))
+    parts += _grid(("Rule", "Table", "What it says"), rules)
+    parts += [
         "## Marks",
         "",
         "A mark is what a record means to the models, whatever its provider and event id. File `marks.csv`. The",
@@ -317,7 +326,7 @@ def data() -> str:
         "What the program knows of Windows stands in tables, one CSV file each in `src/logontracks/data`. They are",
         "part of the installed package; `logontracks.catalogue.table(name)` gives their rows. Each row names where it",
         "comes from, in its column `source`, by the tokens at the end of this page; several are joined by `;`.",
-        "`columns` is a choice of this program and has none; `parameters` has the reason of each instead.",
+        "`columns`, `parameters` and `path_rules` are choices of this program and have none.",
         "",
     ]
     rows = []

@@ -17,6 +17,7 @@ import pytest
 
 from logontracks import catalogue
 from logontracks.catalogue import Keep
+from logontracks.models import model
 
 DATA = files("logontracks") / "data"
 LOGS = Path(__file__).parents[2] / "shared" / "logs"
@@ -45,6 +46,7 @@ KEYS = {
     "marks": ("provider", "event_id"),
     "no_fields": ("provider", "event_id", "version"),
     "parameters": ("name",),
+    "path_rules": ("rule",),
     "percent_ids": ("id",),
     "preauth_types": ("code",),
     "rdp_disconnect_reasons": ("code",),
@@ -59,7 +61,7 @@ KEYS = {
     "ticket_options_common": ("value",),
     "windows_builds": ("build",),
 }
-UNSOURCED = {"parameters", "sources"}
+UNSOURCED = {"parameters", "path_rules", "sources"}
 """Choices of our own, each with its reason."""
 TYPES = {
     "AnsiString", "Boolean", "FILETIME", "GUID", "HexInt32", "HexInt64", "Int32", "Int64", "Pointer", "SID",
@@ -596,3 +598,11 @@ def test_fields_of_real_json_records():
                 seen[provider, event_id] += 1
     assert len(seen) > 40
     assert seen[SECURITY, 4624] > 500
+
+
+def test_each_rule_of_hops_and_links_is_told_in_words():
+    for table, name in {"hops": "hop_sources", "links": "links"}.items():
+        query = model(name).sql or ""
+        named = re.findall(r"'(\w+)' AS rule", query) + re.findall(r"(?:THEN|ELSE)\s+'(\w+)'", query)
+        told = {row["rule"] for row in catalogue.table("path_rules") if row["table"] == table}
+        assert set(named) == told, table

@@ -1,7 +1,8 @@
 """Real incidents, as people told them who read the raw records first: tests/incidents, one story a file.
 
-A story says who came from where (`hop`: each session with the record of its logon, and `by` which record the source is
-known), which authentications stand behind the sessions (`link`, by their records), the ways that come of it (`track`),
+A story says who came from where (`hop`: each session with the record of its logon, `by` which record the source is
+known, and which other sessions were open there and are `rejected`), which authentications stand behind the sessions
+(`link`, by their records), what controllers were asked for and no more (`request`), the ways that come of it (`track`),
 and what the logs do not bear out (`never`, in words). Part of the truth is from records that the program does not read:
 connections that Sysmon saw, processes, the attacker's own console. So a story may know more than the program can, and
 `tells` is how much the records that it reads bear out:
@@ -11,7 +12,7 @@ connections that Sysmon saw, processes, the attacker's own console. So a story m
 - address: the address. What is told beyond that has to be true as well, and no surer than `at_most`.
 
 A link that is `silent` is true, but no record bears it out: it may be missing, and no other may be in its place. A
-story is closed: hops and links of sessions that it does not name are false.
+story is closed: hops, links and requests that it does not name are false.
 """
 
 import tarfile
@@ -153,46 +154,46 @@ def test_tracks_are_those_of_the_story(story, case):
         assert wanted in told
 
 
-@pytest.mark.parametrize("story", [name for name in STORIES if "asked" in STORIES[name]], indirect=True)
-def test_who_was_asked_for_what(story, case):
-    """Of controllers alone: tickets for hosts, by whom and from where. They make no session and no hop."""
-    asked = story["asked"]
-    found = rows(
-        case,
-        "SELECT * FROM authentications WHERE step = 'service' AND service_kind = 'computer' AND success ORDER BY time",
-    )
-    assert sorted({row["service_host"].upper() for row in found}) == asked["servers"]
-    assert {(row["name"].lower(), row["client_address"]) for row in found} == {(asked["account"], asked["address"])}
-    assert rows(case, "SELECT * FROM hops") == []
-    assert [row for row in rows(case, "SELECT * FROM addresses") if row["address"] == asked["address"]] == []
+def test_requests_are_those_of_the_story(story, case):
+    """Tickets for hosts whose logs are not there: an intention, which is never as sure as a session."""
+    found = rows(case, "SELECT * FROM requests")
+    assert {
+        (row["account"].rpartition("\\")[2], row["from_address"], row["to_host"].partition(".")[0].upper())
+        for row in found
+    } == {(asked["account"], asked["address"], host) for asked in story.get("request", []) for host in asked["to"]}
+    for row in found:
+        assert row["certainty"] <= SURE
+        assert row["from_host"] == row["from_address"]  # nothing names the machine in any of these
+
+
+def table(answer: queries.Answer) -> list[dict[str, Any]]:
+    with answer:
+        rows: list[dict[str, Any]] = answer.rows.read_all().to_pylist()
+    return rows
 
 
 def test_explained_hops_rest_on_their_records(story, case):
-    """Who asks why is shown the logon itself, what joins it to where it came from, and what else came into question."""
-    answer = queries.hops(case, queries.PathFilter())
-    with answer:
-        told = answer.rows.read_all().to_pylist()
-    ids = {
-        row["session_id"]: session(row["host"], row["logon_id"] or 0) for row in rows(case, "SELECT * FROM sessions")
-    }
+    """Who asks why is shown the logon itself, what joins it to where it came from, and what was not the source."""
+    told = [row for row in table(queries.hops(case, queries.PathFilter())) if row["to_session_id"] is not None]
+    every = table(queries.sessions(case, queries.SessionFilter(), everything=True))
+    ids = {row["session_id"]: session(row["host"], row["logon_id"] or 0) for row in every}
     wanted = {to: hop for hop in story["hop"] for to in hop["to"]}
     assert len(told) == len(wanted)
     for hop in told:
+        to = ids[hop["to_session_id"]]
         found = queries.explain(case, hop["hop_id"])
-        to = ids[found.row["to_session_id"]]
-        with found.records as records:
-            shown = records.rows.read_all().to_pylist()
+        shown = table(found.records)
         times = [record["time"] for record in shown]
         assert times == sorted(times)
-        uids = {record["uid"]: record["record_id"] for record in shown}
-        assert hop["uid"] in uids
-        assert uids[hop["uid"]] in wanted[to].get("by", [uids[hop["uid"]]])
-        assert all(link["authentication_id"] in uids for link in found.links)
-        (start,) = (
-            record for record in shown if record["event_id"] == 4624 and record["record_id"] == wanted[to]["to"][to]
-        )
-        assert session(start["computer"], start["target_logon_id"]) == to
+        records = {record["uid"]: record["record_id"] for record in shown}
+        assert records[hop["uid"]] in wanted[to].get("by", [records[hop["uid"]]])
+        assert all(link["authentication_id"] in records for link in found.links)
+        starts = [record for record in shown if record["event_id"] == 4624]
+        assert (to, wanted[to]["to"][to]) in {
+            (session(start["computer"], start["target_logon_id"]), start["record_id"]) for start in starts
+        }
         mine = [each for each in found.hops if each["to_session_id"] == hop["to_session_id"]]
         assert mine[0]["hop_id"] == hop["hop_id"]
-        assert mine[0]["why"].startswith("chosen")
-        assert not [each for each in mine[1:] if each["why"].startswith("chosen")]
+        assert [each["why"].partition(":")[0] for each in mine].count("chosen") == 1
+        rejected = {ids[each["from_session_id"]] for each in mine if each["why"].startswith("rejected")}
+        assert rejected == set(wanted[to].get("rejected", [])), to

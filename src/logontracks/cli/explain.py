@@ -59,16 +59,20 @@ def _lines(found: Any, clock: Any) -> list[str]:
             f"Came from {source}{name} to {hop['to_account']} at {hop['to_host']} ({hop['to_session_id'][:10]}),"
             f" {clock(microseconds(hop['time']))}"
         )
-        lines.append(f"    by {hop['rule'].replace('_', ' ')}, certainty {hop['certainty']:.2f}; {hop['why']}")
+        if hop["rule"] is None:
+            lines[-1] = lines[-1].replace("Came from", "Not from", 1)
+            lines.append(f"    {hop['says']}; {hop['why']}")
+            continue
+        lines.append(f"    by {hop['rule'].replace('_', ' ')}, certainty {hop['certainty']:.2f}: {hop['says']}")
+        lines.append(f"    {hop['record']}; {hop['why']}")
     for link in found.links:
         lines.append(
             f"Authenticated at {link['controller']}, {clock(microseconds(link['time']))}:"
             f" {link['step'].replace('_', ' ')} from {link['client_address'] or 'an address that is not told'}"
         )
-        lines.append(
-            f"    by {link['rule'].replace('_', ' ')}, certainty {link['certainty']:.2f};"
-            f" {link['apart_s']:.1f} s before"
-        )
+        lines.append(f"    by {link['rule'].replace('_', ' ')}, certainty {link['certainty']:.2f}: {link['says']}")
+        when = "before" if link["apart_s"] >= 0 else "after"
+        lines.append(f"    {link['record']}; {abs(link['apart_s']):.1f} s {when} the logon")
     return [*lines, ""] if lines else []
 
 

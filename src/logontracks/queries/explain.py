@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from logontracks import catalogue
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection
 from logontracks.queries.answer import Answer, answer, number
@@ -13,13 +15,15 @@ from logontracks.queries.tables import among, row_of, with_tables
 
 TABLES = ("sessions", "failures", "hops", "tracks", "links", "addresses", "requests")
 MOST_HOPS = 8  # tracks are not longer
+MOST_OTHERS = 5  # sessions that were open at the source and did not come into question, of each hop
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """The row, the hops and authentications of the sessions it is about, and the records it rests on.
 
-    `hops` holds every session that came into question, the chosen one first, each with the reason why.
+    `hops` holds every session that came into question, the chosen one first, each with its rule in words and the reason
+    why; then those that were open there and did not come into question.
     """
 
     table: str
@@ -44,10 +48,13 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
         links = _dicts(
             connection,
             f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller,
-                a.step, a.client_address, a.authentication_id
+                a.step, a.client_address, a.authentication_id, {_RECORD} AS record
             FROM links AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
+            LEFT JOIN events AS e ON e.uid = l.authentication_id
             WHERE {among("l.session_id", sessions)} ORDER BY a.time, l.certainty DESC, l.link_id""",
         )
+        for link in links:
+            link["says"] = rule_words()[link["rule"]]
         own = [row[name] for name in ("uid", "authentication_id", "first_uid", "last_uid") if row.get(name)]
         uids = [
             *own,
@@ -83,27 +90,110 @@ def _sessions(connection: Connection, table: str, row: dict[str, Any]) -> list[i
     return [session for session in ids if session is not None]
 
 
+@cache
+def rule_words() -> dict[str, str]:
+    """What each rule of hops and links says, by its name."""
+    return {row["rule"]: row["says"] for row in catalogue.table("path_rules")}
+
+
+_RECORD = """COALESCE('record ' || COALESCE(CAST(e.record_id AS VARCHAR), '?') || ' (' || e.event_id || ') of '
+    || short(e.computer), 'a record that is gone')"""
+
+
 def _hops(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
     """All that came into question, with the reason why it was chosen or not."""
     rows = _dicts(
         connection,
         f"""SELECT told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
             told_id(h.from_session_id) AS from_session_id, h.time, h.from_host, h.from_account, h.to_host, h.to_account,
-            h.rule, h.certainty, h.candidates, h.place, h.uid,
-            FIRST(h.certainty) OVER (PARTITION BY h.to_session_id ORDER BY h.place) AS best
-        FROM hops AS h WHERE {among("h.to_session_id", sessions)} ORDER BY h.time, h.to_session_id, h.place""",
+            h.rule, h.certainty, h.candidates, h.place, h.credential, h.uid, {_RECORD} AS record,
+            s.logon_type AS from_logon_type, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
+            FIRST_VALUE(h.certainty) OVER w AS best, FIRST_VALUE(h.from_host) OVER w AS best_host,
+            FIRST_VALUE(h.from_session_id) OVER w AS best_session
+        FROM hops AS h LEFT JOIN events AS e ON e.uid = h.uid
+        LEFT JOIN sessions AS s ON s.session_id = h.from_session_id
+        LEFT JOIN addresses AS d ON h.rule = 'address' AND d.first_uid = h.uid
+        WHERE {among("h.to_session_id", sessions)}
+        WINDOW w AS (PARTITION BY h.to_session_id ORDER BY h.place
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+        ORDER BY h.time, h.to_session_id, h.place""",
     )
     for row in rows:
-        if row["place"] == 1:
-            several = f", one of {row['candidates']} that came into question" if (row["candidates"] or 0) > 1 else ""
-            row["why"] = "chosen: the surest" + several
-        elif row["from_session_id"] is None:
-            row["why"] = "rejected: tells the machine only, another rule tells the session"
-        elif row["certainty"] < row["best"]:
-            row["why"] = f"rejected: {row['certainty']:.2f} is less sure than {row['best']:.2f}"
+        row["says"] = rule_words()[row["rule"]]
+        row["why"] = _why(row)
+        if row["address"]:
+            more = "" if row["sightings"] == 1 else f", and {row['sightings'] - 1} more"
+            row["record"] = f"{row['address']}: {row['told_by']}, {row['record']}{more}"
+    others = _others(connection, sessions)
+    for row in rows:
+        for name in ("best", "best_host", "best_session", "from_logon_type", "address", "told_by", "sightings"):
+            del row[name]
+    return sorted([*rows, *others], key=lambda row: (row["time"], row["to_session_id"], row["place"] or MOST_HOPS))
+
+
+_NAMING = {"subject", "explicit", "explicit_again", "outgoing_ntlm", "desktop_client"}
+"""Rules whose record names the session. The others name a machine, and the session there is looked for."""
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Why a row was chosen, or why not."""
+    several = (row["candidates"] or 0) > 1
+    if row["place"] == 1:
+        if row["from_session_id"] is None:
+            return "chosen: nothing tells more than the machine"
+        if row["rule"] in _NAMING:
+            return "chosen: the surest"
+        if row["credential"] == "switch":
+            return "chosen: nobody of that account is seen there; " + (
+                f"one of {row['candidates']} desktops of others" if several else "the only desktop of anybody"
+            )
+        if row["from_logon_type"] in {3, 8}:
+            return "chosen: of that account only network sessions are seen there; this is the latest before"
+        return "chosen: " + (
+            f"one of {row['candidates']} sessions of the account that were open there"
+            if several
+            else "the only session of the account that was open there"
+        )
+    if row["from_session_id"] is None:
+        if row["best_session"] is None:
+            return "less sure than what was chosen"
+        if row["from_host"] == row["best_host"]:
+            return "agrees with what was chosen, and tells the machine only"
+        return "not chosen: tells no session; whether it is the machine that was chosen, nothing tells"
+    if row["certainty"] < row["best"]:
+        return f"rejected: {row['certainty']:.2f} is less sure than {row['best']:.2f}"
+    return "as sure as the one that was chosen: which of them it was, the logs do not tell"
+
+
+def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
+    """Sessions that somebody could have acted in at the machine a hop came from, and that no rule took for it."""
+    rows = _dicts(
+        connection,
+        f"""SELECT CAST(NULL AS VARCHAR) AS hop_id, told_id(h.to_session_id) AS to_session_id,
+            told_id(s.session_id) AS from_session_id, h.time, s.host AS from_host, s.account AS from_account,
+            h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, 0.0 AS certainty,
+            CAST(NULL AS BIGINT) AS candidates, CAST(NULL AS INTEGER) AS place, CAST(NULL AS VARCHAR) AS credential,
+            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = t.account_id AS same
+        FROM hops AS h JOIN sessions AS t ON t.session_id = h.to_session_id
+        JOIN sessions AS s ON s.host_id = h.from_host_id AND s.kind = 'person' AND s.session_id <> h.to_session_id
+            AND (s.logon_type IN (2, 9, 10, 11, 12) OR (s.logon_type IS NULL AND s.start_time IS NULL))
+            AND COALESCE(s.start_time <= h.time, TRUE)
+            AND (s.end_reason = 'still_open' OR COALESCE(s.end_time, s.end_time_max, s.last_time) >= h.time)
+        WHERE {among("h.to_session_id", sessions)} AND h.place = 1
+            AND NOT EXISTS (SELECT 1 FROM hops AS o
+                WHERE o.to_session_id = h.to_session_id AND o.from_session_id = s.session_id)
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY h.to_session_id ORDER BY s.session_id) <= {MOST_OTHERS}
+        ORDER BY h.to_session_id, s.session_id""",
+    )
+    for row in rows:
+        row["says"] = "it was open there at that time"
+        if row.pop("best_rule") in _NAMING:
+            row["why"] = "rejected: the record names another session"
+        elif row["same"]:
+            row["why"] = "rejected: it stands for another account on other hosts"
         else:
-            row["why"] = "as sure as the one that was chosen: which of them it was, the logs do not tell"
-        del row["best"]
+            row["why"] = "rejected: of another account"
+        del row["same"]
     return rows
 
 
@@ -111,17 +201,19 @@ def _records(connection: Connection, rows: list[int], uids: list[int], *, limit:
     """The records in the order of time, each with the part it plays and its own fields as written."""
     connection.execute(f"""
         CREATE TEMP TABLE roles AS
-        SELECT uid AS role_uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) AS role
-        FROM (SELECT uid, role FROM evidence WHERE {among("row_id", rows)}
-            UNION ALL SELECT uid, 'joins' FROM events WHERE {among("uid", uids)}) GROUP BY uid""")
+        SELECT uid AS role_uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) AS role,
+            -- where clocks tell whole seconds only: what is asked for stands before what comes of it
+            MIN(CASE WHEN event_id IN (4648, 4768, 4769, 4776, 8001) THEN 0 ELSE 1 END) AS comes
+        FROM (SELECT uid, role, event_id FROM evidence JOIN events USING (uid) WHERE {among("row_id", rows)}
+            UNION ALL SELECT uid, 'joins', event_id FROM events WHERE {among("uid", uids)}) GROUP BY uid""")
     where = "uid IN (SELECT role_uid FROM roles)"
     total = number(connection, f"SELECT COUNT(*) FROM events WHERE {where}")
     told = people_events(connection, "uid", "record_id", "data") if for_people else "SELECT * FROM events"
-    columns = "e.* EXCLUDE (uid)" if for_people else "e.*"
+    columns, host = ("e.* EXCLUDE (uid)", "host") if for_people else ("e.*", "computer")
     limited = f"LIMIT {limit}" if limit else ""
     return answer(
         connection,
         f"""SELECT role, {columns} FROM ({told} WHERE {where}) AS e JOIN roles ON role_uid = e.uid
-            ORDER BY e.time, e.record_id, e.uid {limited}""",
+            ORDER BY e.time, comes, e.{host}, e.record_id, e.uid {limited}""",
         total,
     )

@@ -4,7 +4,8 @@ One wrong password may be logged by the host (4625), by a controller that was as
 one that checked NTLM (4776, and 4030 to 4033), and again by the PDC emulator. Records are joined in the order of time:
 each to the earliest attempt on the same name that has no record of its layer yet, lies within 5 s, and does not
 contradict it by reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000
-guesses stay 3,000. Clocks that are known to differ are compared as if they did not. A loop over the failures alone; SQL has no word for the first that is still free.
+guesses stay 3,000. Clocks that are known to differ are compared
+as if they did not. A loop over the failures alone; SQL has no word for the first that is still free.
 A row has the attempt (the uid of its record on the host, else of its first one), the record, its layer, place (1 for
 the first record of its layer), and the one reason that all records of the attempt allow, NULL where they leave several.
 Reads: authentications, logged, account_lookup, account_names, skews.

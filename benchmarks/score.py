@@ -72,11 +72,20 @@ def _company(seed: int, logs: str) -> list[dict[str, object]]:
         mess = "0" if logs == MISSING else logs.removeprefix("Mess ")
         _run("simulate", "--out", folder, "--seed", seed, "--mess", mess, *COMPANY)
         if logs == MISSING:
-            hosts = duckdb.read_parquet(str(folder / "truth" / "hosts.parquet"))
-            servers = hosts.filter("role = 'server'").order("host").project("names").fetchall()
-            shutil.rmtree(folder / "logs" / servers[seed % len(servers)][0].split(".")[0].upper())
+            _take_away(folder, seed)
         _run("ingest", folder / "logs", "--case", folder / "case", "--jobs", 1)
         return json.loads(_run("score", folder / "case", folder / "truth", "--format", "json"))
+
+
+def _take_away(folder: Path, seed: int) -> None:
+    """The logs of one server; what was only there is no longer in the logs."""
+    sessions = folder / "truth" / "sessions.parquet"
+    hosts = duckdb.read_parquet(str(folder / "truth" / "hosts.parquet"))
+    servers = [host for (host,) in hosts.filter("role = 'server'").order("host").project("host").fetchall()]
+    gone = servers[seed % len(servers)]
+    shutil.rmtree(folder / "logs" / gone.partition(".")[0].upper())
+    left = duckdb.read_parquet(str(sessions)).project(f"* REPLACE (logged AND host <> '{gone}' AS logged)")
+    duckdb.from_arrow(left.to_arrow_table()).write_parquet(str(sessions))  # read whole before it is written again
 
 
 def _run(*arguments: object) -> str:

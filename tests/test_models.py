@@ -87,6 +87,7 @@ EXCEPTIONS = {
     ("hosts", "LOWER"): _NO_KEY,
     ("links", "LOWER"): _NO_KEY,
     ("requests", "LOWER"): _NO_KEY,
+    ("log_gaps", "LOWER"): _NO_KEY,
     ("log_spans", "LOWER"): _NO_KEY,
     ("seats", "LOWER"): _NO_KEY,
     ("session_ends", "LOWER"): _NO_KEY,

@@ -50,6 +50,7 @@ MODELS = (
     "session_by_id",
     "sessions_told",
     "desk_times",
+    "log_gaps",
     "presence",
     "sessions",
     "checked_logons",

@@ -4,10 +4,11 @@ One wrong password may be logged by the host (4625), by a controller that was as
 one that checked NTLM (4776, and 4030 to 4033), and again by the PDC emulator. Records are joined in the order of time:
 each to the earliest attempt on the same name that has no record of its layer yet, lies within 5 s, and does not
 contradict it by reason, account, client or type. So the n-th record of one layer meets the n-th of another, and 3,000
-guesses stay 3,000. A loop over the failures alone; SQL has no word for the first that is still free.
+guesses stay 3,000. Clocks that are known to differ are compared
+as if they did not. A loop over the failures alone; SQL has no word for the first that is still free.
 A row has the attempt (the uid of its record on the host, else of its first one), the record, its layer, place (1 for
 the first record of its layer), and the one reason that all records of the attempt allow, NULL where they leave several.
-Reads: authentications, logged, account_lookup, account_names.
+Reads: authentications, logged, account_lookup, account_names, skews.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _HERE = {2, 7, 10, 11, 12, 13}  # logon types at which the client of Kerberos is
 
 
 class Failure(NamedTuple):
-    """A record of a failed logon. `moment` is in microseconds."""
+    """A record of a failed logon. `moment` is in microseconds, by the clock of most hosts."""
 
     name: str
     moment: int
@@ -77,7 +78,8 @@ class Attempt:
 def work(connection: Connection) -> pa.Table:
     """The table, from the failures in the order of time."""
     rows = connection.execute(f"""
-        SELECT {_NAME.format("e.target_name")} AS name, epoch_us(e.time) AS moment, e.uid, 'host' AS layer, e.host_id,
+        SELECT {_NAME.format("e.target_name")} AS name, epoch_us(e.time) - COALESCE(k.skew_us, 0) AS moment,
+            e.uid, 'host' AS layer, e.host_id,
             COALESCE(n.account_id, l.account_id) AS account_id,
             CASE WHEN COALESCE(e.sub_status, 0) <> 0 THEN e.sub_status ELSE COALESCE(e.status, 0) END AS code,
             LOWER(e.source_address) AS address, e.workstation_key AS workstation, e.logon_type
@@ -86,13 +88,15 @@ def work(connection: Connection) -> pa.Table:
             AND n.name_key = e.target_name_key AND COALESCE(n.domain_key, '') = COALESCE(e.target_domain_key, '')
         LEFT JOIN account_lookup AS l ON e.target_sid IS NULL AND l.name_key = e.target_name_key
             AND l.domain_key = COALESCE(e.target_domain_key, '')
+        LEFT JOIN skews AS k ON k.host_id = e.host_id AND k.day = CAST(e.time AS DATE)
         WHERE e.mark = 'failure'
         UNION ALL
-        SELECT {_NAME.format("name")}, epoch_us(time), authentication_id,
+        SELECT {_NAME.format("a.name")}, epoch_us(a.time) - COALESCE(k.skew_us, 0), authentication_id,
             CASE WHEN protocol = 'ntlm' AND event_id NOT IN (680, 681, 4776) THEN 'ntlm_audit' ELSE protocol END,
-            host_id, account_id,
+            a.host_id, account_id,
             COALESCE(status, 0), LOWER(client_address), LOWER(workstation), NULL
-        FROM authentications WHERE NOT success AND step <> 'mapping' AND event_id NOT BETWEEN 4020 AND 4023
+        FROM authentications AS a LEFT JOIN skews AS k ON k.host_id = a.host_id AND k.day = CAST(a.time AS DATE)
+        WHERE NOT success AND step <> 'mapping' AND event_id NOT BETWEEN 4020 AND 4023
         ORDER BY name, moment, layer, uid""")
 
     def failures() -> Iterator[Failure]:

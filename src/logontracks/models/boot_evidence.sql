@@ -14,7 +14,8 @@ SELECT
 FROM logged
 WHERE mark IN (
     'audit_start', 'audit_stop', 'audit_dropped', 'system_start', 'system_stop', 'log_start',
-    'log_start_version', 'log_stop', 'unexpected_stop', 'dirty_start', 'uptime', 'boot_type', 'shutdown_asked', 'clock')
+    'log_start_version', 'log_stop', 'unexpected_stop', 'dirty_start', 'uptime', 'boot_type', 'shutdown_asked', 'sleep',
+    'clock')
 UNION ALL
 SELECT
     host_id AS host_id, MAX(channel) AS channel, 'hint' AS mark, MIN(seq) AS seq, MAX(seq) AS seq_last,

@@ -160,14 +160,20 @@ def _is_start_of(life: Life, claim: datetime | None) -> bool:
 
 
 def _ends(signs: list[Sign]) -> list[Sign]:
-    """The stops of a host, and that it was asked to stop. Who was asked for a fast startup only went to sleep."""
+    """The stops of a host, and that it was asked to stop. Who was asked for a fast startup only went to sleep: the next
+    start tells, or the record of falling asleep where the logs end there."""
     found: list[Sign] = []
     next_starts: dict[str, Sign] = {}
+    asleep: dict[str, Sign] = {}
     for _, here in groupby(reversed(signs), key=lambda sign: sign.seq):
         starts = {}
         for sign in here:
             next_ = next_starts.get(sign.channel)
             slept = next_ is not None and next_.mark == "boot_type" and next_.boot_type not in COLD
+            if next_ is None and sign.channel in asleep:
+                slept = asleep[sign.channel].time - sign.time <= seconds("boot_quiet_s")
+            if sign.mark == "sleep":
+                asleep[sign.channel] = sign
             if sign.mark in STOPS or (sign.mark == "shutdown_asked" and not slept):
                 found.append(sign)
             if sign.mark in SYSTEM_STARTS:

@@ -56,20 +56,21 @@ UNION ALL
 SELECT s.session_id AS session_id, CASE n.mark WHEN 'explicit' THEN 'explicit' WHEN 'ntlm_out' THEN 'outgoing_ntlm'
         ELSE 'desktop_client' END AS rule,
     n.from_host_id AS from_host_id, n.from_host AS from_host, n.session_id AS from_session_id, n.uid AS uid,
-    CASE n.mark WHEN 'explicit' THEN 0.98 WHEN 'ntlm_out' THEN 0.95 ELSE 0.9 END AS certainty
+    -- what is asked for on another host comes over the network: a desktop there is that of a program which came so
+    CASE WHEN n.from_host_id <> s.host_id AND s.logon_type = 2 THEN 0.6 WHEN n.mark = 'explicit' THEN 0.98
+        WHEN n.mark = 'ntlm_out' THEN 0.95 ELSE 0.9 END AS certainty
 FROM named AS n
 JOIN own AS s ON s.host_id = n.host_id AND s.parent_id IS NULL AND (n.account_id = s.account_id OR n.mark = 'rdp_client')
     AND s.start_us - n.us BETWEEN -$ticket_late_us
         AND CASE WHEN s.logon_type = 10 THEN $explicit_desktop_us ELSE $explicit_us END
 WHERE n.session_id IS NOT NULL AND s.session_id <> n.session_id
     AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
-    -- what is asked for on another host comes over the network
-    AND ((n.from_host_id <> s.host_id AND s.logon_type IN (3, 8, 10, 12))
-        OR (n.from_host_id = s.host_id AND s.logon_type IN (2, 9)))
+    AND (n.from_host_id <> s.host_id OR s.logon_type IN (2, 9))
 UNION ALL
 -- credentials that were named once are good for as long as a ticket
 SELECT s.session_id AS session_id, 'explicit_again' AS rule, n.from_host_id AS from_host_id, n.from_host AS from_host,
-    n.session_id AS from_session_id, n.uid AS uid, 0.6 AS certainty
+    n.session_id AS from_session_id, n.uid AS uid,
+    CASE WHEN s.start_us - n.us <= $named_again_us THEN 0.6 ELSE 0.5 END AS certainty
 FROM again AS s
 JOIN numbered AS n ON n.from_host_id = s.from_host_id AND n.host_id = s.host_id AND n.account_id = s.account_id
     AND n.n = s.before

@@ -38,8 +38,10 @@ WITH asked AS (
 ),
 same_seats AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
-        -- credentials that were given to one session may have been given to others as well
-        CASE WHEN p.new_credentials = 1 THEN 0.65 ELSE 0.9 END AS share,
+        -- credentials that were given to one session may have been given to others as well; a session whose start or end
+        -- is not in the logs may have begun later or ended before
+        CASE WHEN p.new_credentials = 1 THEN 0.65 WHEN a.start_time < p.sure_from OR a.start_time > p.sure_until THEN 0.5
+            ELSE 0.9 END AS share,
         COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
     FROM asked AS a
     JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id
@@ -85,7 +87,7 @@ other_seats AS (
 ),
 found AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_session_id AS from_session_id,
-        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL THEN 1.0 ELSE 0.4 END AS share
+        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL OR f.certainty >= 0.6 THEN 1.0 ELSE 0.4 END AS share
     FROM hop_sources AS f
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS seats FROM same_seats GROUP BY session_id
@@ -95,7 +97,7 @@ found AS (
     -- whoever named the account there before comes into question as well, and less
     SELECT s.session_id AS session_id, s.rule AS rule, s.from_session_id AS from_session_id,
         s.candidates + COALESCE(x.others, 0) AS candidates,
-        CASE WHEN x.others IS NULL THEN s.share ELSE 0.8 * s.share END / s.candidates AS share
+        CASE WHEN x.others IS NULL THEN s.share ELSE 0.6 * s.share END / s.candidates AS share
     FROM same_seats AS s
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS others

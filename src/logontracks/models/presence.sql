@@ -2,9 +2,9 @@
 -- Hosts write locks (4800 to 4803) and connections (4778, 4779) only where Other Logon/Logoff Events are audited; the log
 -- of terminal sessions tells of connections as well. A session has rows when a record tells of it, or when its host is
 -- seen to audit such records, so that there being none means that it was active throughout.
--- Reads: desk_times, sessions_told.
--- NULL: start_time where the logs begin in the stretch, end_time where they end in it, state where it is not known
--- (before an unlock whose lock is not in the logs).
+-- Reads: desk_times, sessions_told, log_gaps.
+-- NULL: start_time where what began the stretch is not in the logs, as where they begin in it, end_time where they end in
+-- it, state where it is not known (before an unlock whose lock is not in the logs).
 --
 -- Columns:
 --   session_id BIGINT: The session
@@ -15,7 +15,8 @@
 --   end_time TIMESTAMP: End of the stretch
 --   state VARCHAR: active, locked, screen_saver, disconnected, asleep
 --   duration_s DOUBLE: Length in seconds, a clock that was set taken out; NULL where an end is not known
---   locks_known BOOLEAN: Whether the host is seen to log locks; where it is not, active may be locked
+--   locks_known BOOLEAN: Whether the host is seen to log locks, and its log has no gap in this time; where not, active may
+--     be locked
 --   start_uid BIGINT: Record that began it
 --   end_uid BIGINT: Record that ended it
 
@@ -99,6 +100,14 @@ kept AS (
         LEAD(n) OVER (PARTITION BY session_id ORDER BY n ASC NULLS LAST) AS next_n
     FROM changes
     WHERE n = 1 OR COALESCE(state, '?') <> state_before
+),
+gappy AS (
+    SELECT DISTINCT k.session_id AS session_id, k.n AS n
+    FROM kept AS k
+    JOIN sessions_told AS s ON s.session_id = k.session_id
+    JOIN log_gaps AS g ON g.host_id = s.host_id AND k.start_time < g.until_time
+        AND CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END > g.from_time
+    WHERE k.state = 'active'
 )
 SELECT
     k.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.account AS account,
@@ -107,9 +116,10 @@ SELECT
     CASE WHEN s.clock_step_s = 0
         THEN (micros(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END) - micros(k.start_time)) / 1000000.0
         END AS duration_s,
-    a.locks = 1 AS locks_known,
+    a.locks = 1 AND g.session_id IS NULL AS locks_known,
     k.start_uid AS start_uid, CASE WHEN k.next_n IS NULL THEN s.end_uid ELSE k.next_uid END AS end_uid
 FROM kept AS k
 JOIN sessions_told AS s ON s.session_id = k.session_id
 JOIN audited AS a ON a.host_id = s.host_id
+LEFT JOIN gappy AS g ON g.session_id = k.session_id AND g.n = k.n
 WHERE NOT (k.start_time IS NULL AND k.next_time IS NULL AND k.state IS NULL)

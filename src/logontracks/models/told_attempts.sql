@@ -25,7 +25,10 @@ failed AS (
 joined AS (
     SELECT p.attempt_id AS attempt_id, p.host_uid AS host_uid, p.kerberos_uid AS kerberos_uid,
         COALESCE(p.ntlm_uid, p.audit_uid) AS ntlm_uid, p.reason AS reason,
-        LEAST(COALESCE(h.time, k.time, n.time), COALESCE(k.time, n.time, h.time), COALESCE(n.time, k.time, h.time)) AS time,
+        -- by the clock of the host, where that of the controller differs
+        CASE WHEN ABS(micros(h.time) - micros(COALESCE(k.time, n.time))) > $attempt_us THEN h.time
+            ELSE LEAST(COALESCE(h.time, k.time, n.time), COALESCE(k.time, n.time, h.time),
+                COALESCE(n.time, k.time, h.time)) END AS time,
         h.host_id AS target_host_id, h.host AS target_host,
         CASE WHEN n.time < k.time THEN n.controller ELSE COALESCE(k.controller, n.controller) END AS controller,
         CASE WHEN n.time < k.time THEN n.host_id ELSE COALESCE(k.host_id, n.host_id) END AS controller_id,

@@ -1,9 +1,11 @@
 -- Minutes at a desktop in each state, of the sessions that are found: of those of the truth how many the table has, and of
 -- those of the table how many are true. Both are cut to the time that the logs of the host reach.
--- Where a host is not seen to log locks, active means "active or locked", and is right for both.
+-- What has no start is told from the first record of the session on. Where locks are not known to be logged, active means
+-- "active or locked", and is right for both. A clock that was set back says some minutes twice.
 
 WITH reach AS (
-    SELECT p.session, p.session_id, s.host, s.account, p.host AS true_host, h.first_seen, h.last_seen
+    SELECT p.session, p.session_id, s.host, s.account, p.host AS true_host, h.first_seen, h.last_seen,
+        s.first_time
     FROM session_pairs AS p
     JOIN sessions AS s ON s.session_id = p.session_id
     JOIN hosts AS h ON h.host_id = s.host_id
@@ -17,7 +19,7 @@ meant AS (
 ),
 told AS (
     SELECT r.*, CASE WHEN t.state = 'active' AND NOT t.locks_known THEN 'active or locked' ELSE t.state END AS state,
-        GREATEST(COALESCE(t.start_time, r.first_seen), r.first_seen) AS start_time,
+        GREATEST(COALESCE(t.start_time, r.first_time), r.first_seen) AS start_time,
         LEAST(COALESCE(t.end_time, r.last_seen), r.last_seen) AS end_time,
         ROW_NUMBER() OVER (ORDER BY r.session_id, t.start_time, t.state) AS n
     FROM reach AS r
@@ -32,7 +34,8 @@ both_say AS (
     WHERE contains(t.state, m.state)
 )
 SELECT 'presence' AS measure, 'true minutes ' || ANY_VALUE(m.state) AS level,
-    ANY_VALUE(seconds(m.end_time, m.start_time)) / 60 AS counted, COALESCE(SUM(b.minutes), 0) AS correct,
+    ANY_VALUE(seconds(m.end_time, m.start_time)) / 60 AS counted,
+    LEAST(COALESCE(SUM(b.minutes), 0), counted) AS correct,
     ANY_VALUE(m.host) AS host, ANY_VALUE(m.account) AS account, ANY_VALUE(m.start_time) AS time,
     ANY_VALUE(m.start_time::VARCHAR || ' to ' || m.end_time) AS truth,
     ANY_VALUE(seconds(m.end_time, m.start_time)) - COALESCE(SUM(b.minutes), 0) * 60 AS off_s,
@@ -43,7 +46,8 @@ WHERE m.end_time > m.start_time
 GROUP BY m.n
 UNION ALL BY NAME
 SELECT 'presence' AS measure, 'told minutes ' || ANY_VALUE(t.state) AS level,
-    ANY_VALUE(seconds(t.end_time, t.start_time)) / 60 AS counted, COALESCE(SUM(b.minutes), 0) AS correct,
+    ANY_VALUE(seconds(t.end_time, t.start_time)) / 60 AS counted,
+    LEAST(COALESCE(SUM(b.minutes), 0), counted) AS correct,
     ANY_VALUE(t.host) AS host, ANY_VALUE(t.account) AS account, ANY_VALUE(t.start_time) AS time,
     ANY_VALUE(t.start_time::VARCHAR || ' to ' || t.end_time) AS told,
     ANY_VALUE(seconds(t.end_time, t.start_time)) - COALESCE(SUM(b.minutes), 0) * 60 AS off_s,

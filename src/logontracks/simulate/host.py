@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MILLISECOND = 10_000
 SECOND = 1000 * MILLISECOND
 MINUTE = 60 * SECOND
+NTLM_CHECKED = 8004
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
@@ -374,6 +375,8 @@ class Host:
         `values` by field name may hold more than the version of this host has: what it lacks is left out; a sequence
         gives the values of unnamed fields. A Session stands for its id. `activity` True means the id of the boot.
         """
+        # 8004 names whose password is checked, not what came of it: no failure is told
+        attempt = None if event_id == NTLM_CHECKED else self.truth.attempt_now
         kind = template(provider, event_id, self.build.versions.get((provider, event_id), 0))
         row = [values[name] for name, _ in kind.fields] if isinstance(values, Mapping) else values
         record = _Record(
@@ -386,7 +389,7 @@ class Host:
             self.pid(process, moment),
             4 * self.rng.randint(140, 1600),
             keywords,
-            starts or self.truth.attempt_now,
+            starts or attempt,
         )
         self._records[kind.channel].append(record)
 

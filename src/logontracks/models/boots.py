@@ -36,7 +36,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import blake2b
 from itertools import accumulate, groupby, zip_longest
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,6 +50,7 @@ from logontracks.models.starts import (
     Sign,
     Start,
     aligned,
+    identity,
     seconds,
     security_starts,
     system_starts,
@@ -416,14 +416,8 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
         number += 1
         start = next((start for start in (life.security, life.system) if start), None)
         first_uid = start.uid if start else life.first_uid
-        boot_id = _identity(first_uid if first_uid is not None else life.stops[0].uid)
-        while (
-            boot_id in known
-        ):  # where a clock was wrong, a record may tell the start of a life that it does not belong to
-            boot_id = _identity(boot_id)
-        known.add(boot_id)
         yield {
-            "boot_id": boot_id,
+            "boot_id": identity(first_uid if first_uid is not None else life.stops[0].uid, known),
             "host_id": host_id,
             "host": life.host,
             "boot_no": number,
@@ -437,11 +431,6 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
             "start_uid": start.uid if start else None,
             **_end(life, own[at + 1] if at + 1 < len(own) else None),
         }
-
-
-def _identity(uid: int) -> int:
-    """Not the record's own number: a session may rest on the same record first."""
-    return int.from_bytes(blake2b(f"boot {uid}".encode(), digest_size=8).digest()) >> 3
 
 
 def _end(life: Life, next_: Life | None) -> dict[str, object]:

@@ -1,5 +1,5 @@
 -- One row for each session and each authentication that stands behind it.
--- Reads: session_sources, authentications, addresses, host_lookup, skews.
+-- Reads: session_sources, authentications, addresses, host_lookup, skews, desk_tickets.
 -- Rules, best first: logon_guid (the ticket and the logon bear the same one: R10), server_audit (the controller names the
 -- server that passed the logon on: R17), local_validation (the host itself checked a local account: R15),
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
@@ -100,34 +100,50 @@ sides AS (
     FROM granted
     WHERE event_id = 4776 AND workstation_key IS NOT NULL
 ),
-counted AS (
-    SELECT rule AS rule, account_id AS account_id, host_id AS host_id, word AS word, us AS us, session_id AS session_id,
-        authentication_id AS authentication_id,
-        COUNT(authentication_id) OVER (PARTITION BY rule, account_id, host_id, word
-            ORDER BY us ASC NULLS LAST, COALESCE(session_id, 0) ASC NULLS LAST, authentication_id ASC NULLS LAST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+-- of which there is something on both sides
+keys AS (
+    SELECT rule AS rule, account_id AS account_id, host_id AS host_id, word AS word
     FROM sides
+    GROUP BY rule, account_id, host_id, word
+    HAVING COUNT(session_id) > 0 AND COUNT(authentication_id) > 0
+),
+counted AS (
+    SELECT s.rule AS rule, s.account_id AS account_id, s.host_id AS host_id, s.word AS word, s.us AS us,
+        s.session_id AS session_id, s.authentication_id AS authentication_id,
+        COUNT(s.authentication_id) OVER (PARTITION BY s.rule, s.account_id, s.host_id, s.word
+            ORDER BY s.us ASC NULLS LAST, COALESCE(s.session_id, 0) ASC NULLS LAST,
+                s.authentication_id ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+    FROM sides AS s
+    JOIN keys AS k ON k.rule = s.rule AND k.account_id = s.account_id AND k.host_id = s.host_id AND k.word = s.word
+),
+-- the last one before may be too late: it counts as before because clocks differ
+looking AS (
+    SELECT rule AS rule, account_id AS account_id, host_id AS host_id, word AS word, us AS us, session_id AS session_id,
+        before AS number
+    FROM counted
+    WHERE session_id IS NOT NULL
+    UNION ALL
+    SELECT rule AS rule, account_id AS account_id, host_id AS host_id, word AS word, us AS us, session_id AS session_id,
+        before - 1 AS number
+    FROM counted
+    WHERE session_id IS NOT NULL
 ),
 found AS (
     SELECT s.rule AS rule, s.session_id AS session_id, a.authentication_id AS authentication_id, s.us AS us
-    FROM counted AS s
-    -- the last one before may be too late: it counts as before because clocks differ
-    CROSS JOIN (SELECT 0 AS back UNION ALL SELECT 1 AS back) AS b
+    FROM looking AS s
     JOIN counted AS a ON a.authentication_id IS NOT NULL AND a.rule = s.rule AND a.account_id = s.account_id
-        AND a.host_id = s.host_id AND a.word = s.word AND a.before = s.before - b.back
-    WHERE s.session_id IS NOT NULL
+        AND a.host_id = s.host_id AND a.word = s.word AND a.before = s.number
     UNION ALL
     SELECT 'logon_guid' AS rule, s.session_id AS session_id, a.authentication_id AS authentication_id, s.start_us AS us
     FROM own AS s
     -- whatever the ticket calls the account: its realm may be one that nothing ties to the domain
     JOIN granted AS a ON a.logon_guid = s.logon_guid AND a.step = 'service'
     UNION ALL
-    SELECT 'desk_ticket' AS rule, s.session_id AS session_id, g.authentication_id AS authentication_id, s.start_us AS us
-    FROM own AS s
-    JOIN addresses AS d ON d.host_id = s.host_id AND s.start_time BETWEEN d.held_from AND d.held_until AND NOT d.conflict
-    JOIN granted AS g ON g.account_id = s.account_id AND g.client_address = d.address AND g.step = 'ticket_granting'
-        AND g.us - s.start_us BETWEEN -$desk_ticket_us AND $desk_ticket_us
-    WHERE s.logon_type IN (2, 4, 5, 7, 10)
+    SELECT 'desk_ticket' AS rule, t.session_id AS session_id, t.authentication_id AS authentication_id, t.us AS us
+    FROM desk_tickets AS t
+    JOIN addresses AS d ON d.host_id = t.host_id AND d.address = t.client_address
+        AND t.start_time BETWEEN d.held_from AND d.held_until AND NOT d.conflict
 ),
 timed AS (
     SELECT f.rule AS rule, f.session_id AS session_id, f.authentication_id AS authentication_id,

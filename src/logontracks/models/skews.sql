@@ -6,19 +6,33 @@
 -- clocks of other controllers follow from hosts that both vouch for. On a day that tells too little a clock is as on all
 -- days together, which stand under a day of their own.
 
-WITH matched AS (
+WITH came AS (
+    SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id,
+        s.source_address AS address, s.start_time AS start_time,
+        FLOOR(micros(s.start_time) / $clocks_apart_us) + n.step AS slice
+    FROM session_sources AS s
+    -- of times in slices none is missed: an account may have come a million times
+    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step) AS n
+    WHERE s.logon_type = 3 AND s.source_address IS NOT NULL
+),
+asked AS (
+    SELECT a.host_id AS controller_id, a.account_id AS account_id, a.client_address AS address, a.time AS time,
+        h.host_id AS host_id, FLOOR(micros(a.time) / $clocks_apart_us) AS slice
+    FROM authentications AS a
+    JOIN host_lookup AS h ON h.name_key = LOWER(a.service_host)
+    WHERE a.step = 'service' AND a.success
+),
+matched AS (
     SELECT s.host_id AS host_id, a.host_id AS controller_id, CAST(s.start_time AS DATE) AS day,
         s.session_id AS session_id, 1 AS sure, micros(s.start_time) - micros(a.time) AS apart_us
     FROM session_sources AS s
     JOIN authentications AS a ON a.logon_guid = s.logon_guid AND a.account_id = s.account_id AND a.step = 'service'
     UNION ALL
-    SELECT s.host_id AS host_id, a.host_id AS controller_id, CAST(s.start_time AS DATE) AS day,
+    SELECT s.host_id AS host_id, a.controller_id AS controller_id, CAST(s.start_time AS DATE) AS day,
         s.session_id AS session_id, 0 AS sure, micros(s.start_time) - micros(a.time) AS apart_us
-    FROM session_sources AS s
-    JOIN authentications AS a ON a.account_id = s.account_id AND a.client_address = s.source_address
-        AND a.step = 'service' AND a.success
-    JOIN host_lookup AS h ON h.name_key = LOWER(a.service_host) AND h.host_id = s.host_id
-    WHERE s.logon_type = 3 AND ABS(micros(s.start_time) - micros(a.time)) <= $clocks_apart_us
+    FROM came AS s
+    JOIN asked AS a ON a.account_id = s.account_id AND a.address = s.address AND a.host_id = s.host_id
+        AND a.slice = s.slice AND ABS(micros(s.start_time) - micros(a.time)) <= $clocks_apart_us
 ),
 pairs AS (
     SELECT host_id AS host_id, controller_id AS controller_id, day AS day, session_id AS session_id, sure AS sure,

@@ -1,0 +1,84 @@
+-- One row for each session and each use of credentials elsewhere, or on its host by another session, that named what was
+-- then used: account and server, or over remote desktop the server alone.
+-- Reads: session_sources, explicit_uses, account_names, addresses, seats, skews.
+-- Times are looked at in slices, and what was named last before in one pass: a program may name an account every minute.
+
+WITH own AS (
+    SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.logon_type AS logon_type,
+        s.start_time AS start_time, s.source_address AS source_address,
+        micros(s.start_time) - COALESCE(k.skew_us, 0) AS start_us
+    FROM session_sources AS s
+    LEFT JOIN skews AS k ON k.host_id = s.host_id AND k.day = CAST(s.start_time AS DATE)
+    WHERE s.parent_id IS NULL
+),
+named AS (
+    SELECT x.uid AS uid, x.from_host_id AS from_host_id, x.from_host AS from_host, x.session_id AS session_id,
+        x.host_id AS host_id, x.mark AS mark, n.account_id AS account_id,
+        micros(x.time) - COALESCE(k.skew_us, 0) AS us
+    FROM explicit_uses AS x
+    LEFT JOIN (SELECT DISTINCT name_key AS name_key, account_id AS account_id FROM account_names) AS n
+        ON n.name_key = x.name_key
+    LEFT JOIN skews AS k ON k.host_id = x.from_host_id AND k.day = CAST(x.time AS DATE)
+    WHERE x.host_id IS NOT NULL AND x.session_id IS NOT NULL
+),
+sliced AS (
+    SELECT n.*, FLOOR(n.us / $explicit_desktop_us) + s.step AS slice
+    FROM named AS n
+    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step) AS s
+),
+numbered AS (
+    SELECT uid AS uid, from_host_id AS from_host_id, from_host AS from_host, session_id AS session_id,
+        host_id AS host_id, account_id AS account_id, us AS us,
+        ROW_NUMBER() OVER (PARTITION BY from_host_id, host_id, account_id
+            ORDER BY us ASC NULLS LAST, uid ASC NULLS LAST) AS n
+    FROM named
+    WHERE mark = 'explicit' AND account_id IS NOT NULL AND from_host_id <> host_id
+),
+sides AS (
+    SELECT from_host_id AS from_host_id, host_id AS host_id, account_id AS account_id, us AS us, n AS n,
+        CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS TIMESTAMP) AS start_time
+    FROM numbered
+    UNION ALL
+    SELECT d.host_id AS from_host_id, s.host_id AS host_id, s.account_id AS account_id, s.start_us AS us,
+        CAST(NULL AS BIGINT) AS n, s.session_id AS session_id, s.start_time AS start_time
+    FROM own AS s
+    JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
+        AND NOT d.conflict
+    JOIN (
+        SELECT DISTINCT from_host_id AS from_host_id, host_id AS host_id, account_id AS account_id FROM numbered
+    ) AS k ON k.from_host_id = d.host_id AND k.host_id = s.host_id AND k.account_id = s.account_id
+    WHERE s.logon_type IN (3, 8, 10, 12)
+),
+again AS (
+    SELECT from_host_id AS from_host_id, host_id AS host_id, account_id AS account_id, us AS us,
+        session_id AS session_id, start_time AS start_time,
+        MAX(n) OVER (PARTITION BY from_host_id, host_id, account_id
+            ORDER BY us ASC NULLS LAST, COALESCE(session_id, 0) ASC NULLS LAST, n ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+    FROM sides
+)
+SELECT s.session_id AS session_id, CASE n.mark WHEN 'explicit' THEN 'explicit' WHEN 'ntlm_out' THEN 'outgoing_ntlm'
+        ELSE 'desktop_client' END AS rule,
+    n.from_host_id AS from_host_id, n.from_host AS from_host, n.session_id AS from_session_id, n.uid AS uid,
+    -- what is asked for on another host comes over the network: a desktop there is that of a program which came so
+    CASE WHEN n.from_host_id <> s.host_id AND s.logon_type = 2 THEN 0.6 WHEN n.mark = 'explicit' THEN 0.98
+        WHEN n.mark = 'ntlm_out' THEN 0.95 ELSE 0.9 END AS certainty
+FROM sliced AS n
+JOIN own AS s ON s.host_id = n.host_id AND FLOOR(s.start_us / $explicit_desktop_us) = n.slice
+    AND (n.account_id = s.account_id OR n.mark = 'rdp_client')
+    AND s.start_us - n.us BETWEEN -$ticket_late_us
+        AND CASE WHEN s.logon_type = 10 THEN $explicit_desktop_us ELSE $explicit_us END
+WHERE s.session_id <> n.session_id AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
+    AND (n.from_host_id <> s.host_id OR s.logon_type IN (2, 9))
+UNION ALL
+-- credentials that were named once are good for as long as a ticket
+SELECT s.session_id AS session_id, 'explicit_again' AS rule, n.from_host_id AS from_host_id, n.from_host AS from_host,
+    n.session_id AS from_session_id, n.uid AS uid,
+    CASE WHEN s.us - n.us <= $named_again_us THEN 0.6 ELSE 0.5 END AS certainty
+FROM again AS s
+JOIN numbered AS n ON n.from_host_id = s.from_host_id AND n.host_id = s.host_id AND n.account_id = s.account_id
+    AND n.n = s.before
+-- they go with the session that named them
+LEFT JOIN seats AS p ON p.session_id = n.session_id
+WHERE s.session_id IS NOT NULL AND COALESCE(p.until_time >= s.start_time, TRUE)
+    AND s.us - n.us > $explicit_us AND s.us - n.us <= $ticket_life_us AND n.session_id <> s.session_id

@@ -601,8 +601,8 @@ def test_fields_of_real_json_records():
 
 
 def test_each_rule_of_hops_and_links_is_told_in_words():
-    for table, name in {"hops": "hop_sources", "links": "links"}.items():
-        query = model(name).sql or ""
+    for table, names in {"hops": ("named_sources", "hop_sources"), "links": ("links",)}.items():
+        query = "".join(model(name).sql or "" for name in names)
         named = re.findall(r"'(\w+)' AS rule", query) + re.findall(r"(?:THEN|ELSE)\s+'(\w+)'", query)
         told = {row["rule"] for row in catalogue.table("path_rules") if row["table"] == table}
         assert set(named) == told, table

@@ -340,8 +340,8 @@ def test_nothing_found_is_no_error(firm, capsysbinary):
     done = here(capsysbinary, "events", "--case", firm.case, "--user", "nobody")
     assert done.code == 0
     assert len(done.text.splitlines()) == 2
-    assert done.said.startswith("Security logs of 9 hosts start 2026-10-05 00:01 UTC and end 2026-10-11 23:59 UTC.\n")
-    assert done.said.endswith("\nNo event fits.\n")
+    reach = "Security logs of 9 hosts start 2026-10-05 00:01 UTC and end 2026-10-11 23:59 UTC."
+    assert done.said.splitlines()[:2] == ["No event fits.", reach]
     assert here(capsysbinary, "events", "--case", firm.case, "--user", "nobody", "--format", "jsonl") == Done(
         0, b"", ""
     )
@@ -861,7 +861,7 @@ def test_long_work_is_told_of_in_lines(firm, monkeypatch, capsys):
 def test_every_table_of_a_case_can_be_asked(firm):
     for name in (*TABLES, "sources"):
         (row,) = run("sql", f"SELECT COUNT(*) AS n FROM {name}", "--case", firm.case, "--format", "jsonl").rows
-        assert row["n"] > 0 or name == "problems"
+        assert row["n"] > 0 or name in {"problems", "given_addresses"}
         assert name in run("sql", "--help").text
 
 

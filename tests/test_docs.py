@@ -252,7 +252,7 @@ def test_every_rule_and_label_of_paths_is_explained():
     page = sections("docs/explanation/paths.md", 2)
     for heading, given in (
         ("An address is not a machine", _given("sightings", "told_by")),
-        ("What tells the session it came from", _given("hop_sources", "rule")),
+        ("What tells the session it came from", _given("named_sources", "rule") | _given("hop_sources", "rule")),
         ("A ticket is used again", _given("links", "rule")),
         ("Where the account changes", _given("tracks", "label")),
     ):

@@ -43,7 +43,7 @@ STEPS = {
         Step("02:19", None, "ticket for FS01", "DC01", WKS_101),
         Step("02:19", None, "network logon", "FS01", "WKS-101"),
         Step("02:26", "02:27", "network logon as svc-backup", "APP01", "WKS-101"),
-        Step("02:26", "03:01", "application as svc-backup", "APP01", "WKS-101"),
+        Step("02:26", "03:01", "application as svc-backup", "APP01", "APP01"),
         Step("02:43", "02:44", "network logon as adm-david", "DC02", "APP01"),
         Step("02:47", "02:48", "network logon as adm-david", "DC02", "APP01"),
     ],
@@ -51,7 +51,7 @@ STEPS = {
         Step("02:26", None, "Kerberos logon", "DC01", WKS_101),
         Step("02:26", None, "ticket for APP01", "DC01", WKS_101),
         Step("02:26", "02:27", "network logon", "APP01", "WKS-101"),
-        Step("02:26", "03:01", "application", "APP01", "WKS-101"),
+        Step("02:26", "03:01", "application", "APP01", "APP01"),
     ],
     "adm-david": [
         Step("02:43", None, "Kerberos logon", "DC01", APP01),
@@ -141,14 +141,18 @@ def test_sessions_are_nested_under_those_they_came_from(firm):
         ("remote desktop", 0),
         ("network logon", 1),
         ("network logon as svc-backup", 1),
-        ("application as svc-backup", 1),
-        ("network logon as adm-david", 2),
-        ("network logon as adm-david", 2),
+        ("application as svc-backup", 2),
+        ("network logon as adm-david", 3),
+        ("network logon as adm-david", 3),
     ]
     by_id = {row["id"]: row["what"] for row in story if row["id"]}
-    assert [by_id[row["came_from_id"]] for row in story if row["depth"]] == ["remote desktop"] * 3 + [
-        "application as svc-backup"
-    ] * 2
+    assert [by_id[row["came_from_id"]] for row in story if row["depth"]] == [
+        "remote desktop",
+        "remote desktop",
+        "network logon as svc-backup",
+        "application as svc-backup",
+        "application as svc-backup",
+    ]
 
 
 @pytest.mark.parametrize("user", USERS)

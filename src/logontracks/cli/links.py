@@ -20,7 +20,7 @@ def command(query: Query, users: tuple[str, ...], hosts: tuple[str, ...], *, unm
     \b
     Examples:
       logontracks links --user anna.berg --since 2026-10-08
-      logontracks links --host APP01 --unmatched
+      logontracks links --user bruno.costa --unmatched
     """
     from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start

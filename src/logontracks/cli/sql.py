@@ -20,9 +20,10 @@ from logontracks.cli.options import View, with_case, with_view
 def command(text: str, case: Path, view: View, seconds: float, memory: str | None) -> None:
     """The rows of one SELECT (DuckDB's dialect). It can read the case and nothing else, and write nothing.
 
-    Tables: events, sources, problems, extents (runs of record ids), event_counts (also of records not kept), and those
-    that were worked out: sessions, presence, failures, authentications, hosts, accounts, boots, evidence ... Times are
-    UTC. told_id(session_id) and told_failure(failure_id) are the ids that other commands show and take.
+    Tables: events, sources, problems, extents (runs of record ids), event_counts (also of records not kept),
+    given_addresses, and those that were worked out: sessions, presence, failures, authentications, hosts, accounts,
+    boots, evidence, hops ... Times are UTC. told_id(session_id) and told_failure(failure_id) are the ids that other
+    commands show and take.
 
     \b
     Example:

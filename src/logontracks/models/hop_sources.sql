@@ -11,6 +11,23 @@ WITH away AS (
     FROM session_sources
     WHERE parent_id IS NULL AND logon_type IN (3, 8, 10, 12)
         AND COALESCE(source_address, '') NOT IN ($no_addresses)
+),
+-- logons of programs, and network logons of the same account on the same host shortly before
+programs AS (
+    SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.start_uid AS start_uid,
+        micros(s.start_time) AS us, FLOOR(micros(s.start_time) / $program_logon_us) + n.step AS slice
+    FROM session_sources AS s
+    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step) AS n
+    WHERE s.parent_id IS NULL AND s.logon_type = 2 AND s.opened_by = 'application'
+),
+over_network AS (
+    SELECT p.session_id AS session_id, p.host_id AS host_id, MIN(p.start_uid) AS uid,
+        value_at_last(s.session_id, s.start_time) AS from_session_id
+    FROM programs AS p
+    JOIN session_sources AS s ON s.host_id = p.host_id AND s.account_id = p.account_id AND s.logon_type = 3
+        AND FLOOR(micros(s.start_time) / $program_logon_us) = p.slice
+        AND p.us - micros(s.start_time) BETWEEN 0 AND $program_logon_us
+    GROUP BY p.session_id, p.host_id
 )
 SELECT session_id AS session_id, 'subject' AS rule, host_id AS from_host_id, CAST(NULL AS VARCHAR) AS from_host,
     parent_id AS from_session_id, start_uid AS uid, 1.0 AS certainty
@@ -20,6 +37,14 @@ UNION ALL
 SELECT session_id AS session_id, rule AS rule, from_host_id AS from_host_id, from_host AS from_host,
     from_session_id AS from_session_id, uid AS uid, certainty AS certainty
 FROM named_sources
+UNION ALL
+-- a program that was started over the network logs its user on itself; that somebody elsewhere named the account for the
+-- network logon makes it no chance
+SELECT DISTINCT o.session_id AS session_id, 'network_before' AS rule, o.host_id AS from_host_id,
+    CAST(NULL AS VARCHAR) AS from_host, o.from_session_id AS from_session_id, o.uid AS uid,
+    CASE WHEN n.session_id IS NULL THEN 0.6 ELSE 0.9 END AS certainty
+FROM over_network AS o
+LEFT JOIN named_sources AS n ON n.session_id = o.from_session_id
 UNION ALL
 SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_only' ELSE 'address' END AS rule,
     d.host_id AS from_host_id,

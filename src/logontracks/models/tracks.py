@@ -111,7 +111,8 @@ gone AS (
     SELECT root_id AS root_id, hosts AS hosts, accounts AS accounts, means AS means, hops AS hops,
         MIN(from_host) AS from_host, MIN(to_host) AS to_host, MIN(person) AS person, MIN(person_id) AS person_id,
         MIN(to_account_id) AS to_account_id, MIN(time) AS start_time, MAX(time) AS last_time, COUNT(*) AS times,
-        MAX(certainty) AS certainty, MAX(switches) AS switches, MAX(unclear) AS unclear,
+        MAX(certainty) AS certainty, MAX(switches) AS switches,
+        MIN(unclear) AS unclear,
         MAX(CASE WHEN going_on THEN 1 ELSE 0 END) AS cut,
         MIN(end_id) AS least_id, value_at_first(end_id, time) AS end_id
     FROM named

@@ -114,10 +114,11 @@ def _asked_for(connection: Connection, rows: str) -> tuple[str, ...]:
 
 _HOSTS = "string_split(t.hosts, ' > ')"
 
-_WAY = """array_to_string(list_transform(list_zip(string_split(t.hosts, ' > '), string_split(t.accounts, ' > ')),
+_STEPS = """list_transform(list_zip(string_split(t.hosts, ' > '), string_split(t.accounts, ' > ')),
     lambda x: short(x[1])
-        || CASE WHEN x[2] IN ('?', '') THEN '' ELSE ' (' || regexp_replace(x[2], '^.*\\\\', '') || ')' END),
-    ' > ')"""
+        || CASE WHEN x[2] IN ('?', '') THEN '' ELSE ' (' || regexp_replace(x[2], '^.*\\\\', '') || ')' END)"""
+_WAY = f"""array_to_string(list_filter({_STEPS}, lambda x, i: i = 1 OR x <> ({_STEPS})[i - 1]), ' > ')"""
+"""Steps on one host with one account are one."""
 
 
 def tracks(

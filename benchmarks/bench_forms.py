@@ -1,0 +1,94 @@
+"""How fast each form is read: the same records in every form that is known, EVTX among them.
+
+    python benchmarks/bench_forms.py [--megabytes 100] [--jobs 4] [FORM ...]
+
+The records are those of a simulated company, copied until a file of the form has the size. Prints a Markdown table:
+what ingest read a second, without the tables, and the peak memory of all its processes. Reading ends with a case that
+is thrown away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from bench import apart
+from making_dialects import FAILURE, FORMS, SUCCESS, Told, xml
+
+from logontracks.case import Case
+from logontracks.pipeline import ingest
+from logontracks.simulate.deliver import simulate
+
+COPY = 10_000_000  # record ids apart
+
+
+def records(folder: Path) -> list[Told]:
+    """The kept records of a company of twelve hosts in a day."""
+    simulate(folder, seed=1, hosts=12, users=10, days=1)
+    ingest([folder / "logs"], folder / "case", tables=False)
+    rows = Case(folder / "case").connect().execute("""
+        SELECT provider, event_id, version, channel, computer, record_id, epoch_us(time), outcome, activity_id,
+            record_sid, data
+        FROM events WHERE provider = 'Microsoft-Windows-Security-Auditing' AND data IS NOT NULL
+        ORDER BY time""").fetchall()  # fmt: skip
+    return [
+        Told(provider, event_id, version or 0, channel, computer, record_id, micros * 10,
+             FAILURE if outcome == "failure" else SUCCESS,
+             tuple((name, str(text)) for name, text in json.loads(data).items() if not name.startswith("#")),
+             activity_id, sid)
+        for provider, event_id, version, channel, computer, record_id, micros, outcome, activity_id, sid, data in rows
+    ]  # fmt: skip
+
+
+def copied(told: list[Told], size: int, write: Callable[[Told], bytes]) -> Iterator[bytes]:
+    """Records of so many bytes together, each copy with record ids of its own."""
+    written = 0
+    for copy in count():
+        for each in told:
+            line = write(replace(each, record_id=each.record_id + copy * COPY))
+            yield line
+            written += len(line)
+            if written >= size:
+                return
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("forms", nargs="*", metavar="FORM", choices=[*FORMS, "xml", []])
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=4)
+    wanted = parser.parse_args()
+    writers: dict[str, Callable[[Told], bytes]] = {"xml": lambda told: f"{xml(told)}\n".encode()}
+    for name, (_, shape, _) in FORMS.items():
+        writers[name] = lambda told, shape=shape: (json.dumps(shape(told)) + "\n").encode()  # type: ignore[misc]
+    print(f"| form, {wanted.jobs} jobs | MB | records | MB/s | records/s | peak MB |\n|---|--:|--:|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as scratch:
+        told = records(Path(scratch))
+        for name in wanted.forms or writers:
+            folder = Path(scratch) / "form"
+            folder.mkdir()
+            with (folder / "log").open("wb") as file:
+                for line in copied(told, wanted.megabytes * 1_000_000, writers[name]):
+                    file.write(line)
+                size = file.tell() / 1e6
+            run, peak = apart("ingest", folder, wanted.jobs, measure_memory=True)
+            print(
+                f"| {name} | {size:,.0f} | {run.records:,} | {size / run.seconds:,.0f} |"
+                f" {run.records / run.seconds:,.0f} | {peak / 1e6:,.0f} |",
+                flush=True,
+            )
+            (folder / "log").unlink()
+            folder.rmdir()
+
+
+if __name__ == "__main__":
+    main()

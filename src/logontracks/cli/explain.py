@@ -20,7 +20,8 @@ def command(row: str, case: Path, view: View) -> None:
     """Everything behind a session, failure, hop, track, link or address: its records in order with their own fields,
     the rules that join it to others, and what came into question and was rejected.
 
-    ID is what the last column of a list shows; so much of it as makes it the only one is enough.
+    ID is what lists show in their last column, links and addresses with --format json; so much of it as makes it the
+    only one is enough.
 
     \b
     Examples:

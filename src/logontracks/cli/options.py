@@ -157,6 +157,16 @@ def said(ctx: click.Context, parameter: click.Parameter, value: T) -> T:  # noqa
     return value
 
 
+class Number(click.FloatRange):
+    """A number within bounds; `nan` is within none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:  # noqa: PLR0124 - that is what nan is
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 def path_options(command: Callable[..., R]) -> Callable[..., R]:
     """What hops and tracks are chosen by."""
     return _add(
@@ -182,7 +192,7 @@ def path_options(command: Callable[..., R]) -> Callable[..., R]:
         click.option(
             "--min-certainty",
             "certainty",
-            type=click.FloatRange(0, 1),
+            type=Number(0, 1),
             default=0.0,
             metavar="SHARE",
             help="Only what is at least so sure, 0 to 1.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logontracks.cli.options import View, with_case, with_view
+from logontracks.cli.options import Number, View, with_case, with_view
 
 
 @click.command("sql")
@@ -14,7 +14,7 @@ from logontracks.cli.options import View, with_case, with_view
 @with_case
 @with_view
 @click.option(
-    "--seconds", metavar="S", type=click.FloatRange(min=0.1), default=300.0, show_default=True, help="Time it may take."
+    "--seconds", metavar="S", type=Number(0.1, 1e6), default=300.0, show_default=True, help="Time it may take."
 )
 @click.option("--memory", metavar="SIZE", help="Memory it may take, as 4GB.  [default: half of the machine's]")
 def command(text: str, case: Path, view: View, seconds: float, memory: str | None) -> None:

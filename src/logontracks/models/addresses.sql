@@ -75,30 +75,41 @@ stretches AS (
 beside AS (
     SELECT s.*, LAG(machine) OVER w AS machine_before, LAG(last_time) OVER w AS before_until,
         LEAD(machine) OVER w AS machine_after, LEAD(first_time) OVER w AS after_from,
-        LAG(machine, 2) OVER w AS machine_2_before, LAG(last_time, 2) OVER w AS before_2_until,
-        LEAD(machine, 2) OVER w AS machine_2_after, LEAD(first_time, 2) OVER w AS after_2_from
+        -- where a list has the address free, nothing goes on
+        SUM(CASE WHEN machine = '' THEN 1 ELSE 0 END) OVER (PARTITION BY address ORDER BY stretch ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS part
     FROM stretches AS s
     WINDOW w AS (PARTITION BY address ORDER BY stretch ASC NULLS LAST)
 ),
-judged AS (
-    SELECT b.*,
-        disputed = 1
-        OR COALESCE(machine_2_before = machine AND machine_before <> machine AND machine_before <> ''
-            AND micros(first_time) - micros(before_2_until) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_2_after = machine AND machine_after <> machine AND machine_after <> ''
-            AND micros(after_2_from) - micros(last_time) <= $shared_address_us, FALSE)
-        OR COALESCE(machine_before = machine_after AND machine_before <> machine AND machine_before <> ''
-            AND micros(after_from) - micros(before_until) <= $shared_address_us, FALSE) AS conflict
+coming_back AS (
+    SELECT b.*, CASE WHEN micros(LEAD(first_time) OVER w) - micros(last_time) <= $shared_address_us
+        THEN LEAD(stretch) OVER w END AS back_at
     FROM beside AS b
+    WINDOW w AS (PARTITION BY address, part, machine ORDER BY stretch ASC NULLS LAST)
+),
+judged AS (
+    SELECT c.*,
+        disputed = 1
+        -- it is back within the hour, or one before it is back within the hour behind it, however many take turns
+        OR COALESCE(MAX(back_at) OVER (PARTITION BY address, part ORDER BY stretch ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) >= stretch, FALSE)
+        OR COALESCE(machine_before <> machine AND machine_before <> '' AND before_until = first_time, FALSE)
+        OR COALESCE(machine_after <> machine AND machine_after <> '' AND after_from = last_time, FALSE) AS conflict
+    FROM coming_back AS c
+    WHERE machine <> ''
 )
 SELECT text_id(CONCAT('address ', CASE WHEN j.first_uid IS NOT NULL THEN CAST(j.first_uid AS VARCHAR)
         ELSE CONCAT(j.address, ' ', j.machine, ' ', CAST(micros(j.first_time) AS VARCHAR)) END)) AS address_id,
     j.address AS address, j.host_id AS host_id, COALESCE(n.host, j.machine_key) AS host,
     j.first_time AS first_time, j.last_time AS last_time,
-    -- a machine that comes anew asks for a ticket at once; before the first one of all it may have been there
-    CASE WHEN j.before_until IS NULL OR micros(j.first_time) - micros(j.before_until) > $lease_us
-        THEN j.first_time - INTERVAL '$lease_s' SECOND
-        ELSE GREATEST(j.before_until, j.first_time - INTERVAL '$come_anew_s' SECOND) END AS held_from,
+    -- a machine that comes anew asks for a ticket at once; before the first one of all it may have been there, and
+    -- after another one when the lease of that is over
+    CASE WHEN j.before_until IS NULL THEN j.first_time - INTERVAL '$lease_s' SECOND
+        WHEN micros(j.first_time) - micros(j.before_until) > $lease_us
+        THEN GREATEST(j.before_until + INTERVAL '$lease_s' SECOND, j.first_time - INTERVAL '$lease_s' SECOND)
+        -- the last record of the one before is its own
+        ELSE LEAST(j.first_time, GREATEST(j.before_until + INTERVAL '1' MICROSECOND,
+            j.first_time - INTERVAL '$come_anew_s' SECOND)) END AS held_from,
     CASE WHEN j.after_from IS NULL OR micros(j.after_from) - micros(j.last_time) > $lease_us + $come_anew_us
         THEN j.last_time + INTERVAL '$lease_s' SECOND
         ELSE GREATEST(j.last_time, j.after_from - INTERVAL '$come_anew_s' SECOND) END AS held_until,
@@ -110,4 +121,3 @@ SELECT text_id(CONCAT('address ', CASE WHEN j.first_uid IS NOT NULL THEN CAST(j.
     j.conflict AS conflict, j.first_uid AS first_uid, j.last_uid AS last_uid
 FROM judged AS j
 LEFT JOIN (SELECT DISTINCT host_id AS host_id, host AS host FROM host_names) AS n ON n.host_id = j.host_id
-WHERE j.machine <> ''

@@ -30,12 +30,56 @@
 --     are known to be for the same account; NULL where nothing tells whose were used
 --   uid BIGINT: Record that the rule rests on
 
-WITH asked AS (
+WITH wanted AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, f.uid AS uid,
         f.certainty AS certainty, t.account_id AS account_id, t.start_time AS start_time
     FROM hop_sources AS f
     JOIN session_sources AS t ON t.session_id = f.session_id
     WHERE f.from_session_id IS NULL AND f.from_host_id IS NOT NULL
+),
+-- how many sessions are open there at that moment, of the account and at desktops, in one pass
+moments AS (
+    SELECT host_id AS host_id, account_id AS account_id, from_time AS time, 0 AS step, 1 AS opened, at_hand AS desks,
+        CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
+    FROM seats
+    WHERE until_time >= from_time
+    UNION ALL
+    SELECT host_id AS host_id, account_id AS account_id, until_time AS time, 2 AS step, -1 AS opened,
+        -at_hand AS desks, CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
+    FROM seats
+    WHERE until_time >= from_time
+    UNION ALL
+    SELECT from_host_id AS host_id, account_id AS account_id, start_time AS time, 1 AS step, 0 AS opened, 0 AS desks,
+        session_id AS session_id, rule AS rule
+    FROM wanted
+),
+counted AS (
+    SELECT session_id AS session_id, rule AS rule,
+        SUM(opened) OVER (PARTITION BY host_id, account_id ORDER BY time ASC NULLS LAST, step ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS opened,
+        SUM(desks) OVER (PARTITION BY host_id ORDER BY time ASC NULLS LAST, step ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS desks
+    FROM moments
+),
+-- one of very many is none: their ends are not in the logs, and the machine is all that is told
+asked AS (
+    SELECT w.session_id AS session_id, w.rule AS rule, w.from_host_id AS from_host_id, w.uid AS uid,
+        w.certainty AS certainty, w.account_id AS account_id, w.start_time AS start_time, c.desks AS desks,
+        CAST(w.start_time AS DATE) AS day
+    FROM wanted AS w
+    JOIN (
+        SELECT session_id AS session_id, rule AS rule, MAX(opened) AS opened, MAX(desks) AS desks
+        FROM counted
+        WHERE session_id IS NOT NULL
+        GROUP BY session_id, rule
+    ) AS c ON c.session_id = w.session_id AND c.rule = w.rule AND c.opened <= $most_open
+),
+-- day by day, as a task may have begun a million times on one host
+day_seats AS (
+    SELECT p.*, d.day AS day
+    FROM seats AS p
+    JOIN (SELECT DISTINCT day AS day FROM asked) AS d ON d.day >= CAST(p.from_time AS DATE)
+        AND d.day <= CAST(p.until_time AS DATE)
 ),
 same_seats AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
@@ -45,7 +89,7 @@ same_seats AS (
             ELSE 0.9 END AS share,
         COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
     FROM asked AS a
-    JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id
+    JOIN day_seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id AND p.day = a.day
         AND p.from_time <= a.start_time AND p.until_time >= a.start_time
 ),
 -- network sessions of the account there: the latest before
@@ -82,9 +126,9 @@ other_seats AS (
     FROM asked AS a
     LEFT JOIN same_seats AS x ON x.session_id = a.session_id AND x.rule = a.rule
     LEFT JOIN same_roads AS y ON y.session_id = a.session_id AND y.rule = a.rule
-    JOIN seats AS p ON p.host_id = a.from_host_id AND p.account_id <> a.account_id AND p.at_hand = 1
-        AND p.from_time <= a.start_time AND p.until_time >= a.start_time
-    WHERE x.session_id IS NULL AND y.session_id IS NULL
+    JOIN day_seats AS p ON p.host_id = a.from_host_id AND p.account_id <> a.account_id AND p.at_hand = 1
+        AND p.day = a.day AND p.from_time <= a.start_time AND p.until_time >= a.start_time
+    WHERE x.session_id IS NULL AND y.session_id IS NULL AND a.desks <= 5
 ),
 found AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_session_id AS from_session_id,

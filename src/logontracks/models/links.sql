@@ -139,6 +139,12 @@ found AS (
     FROM own AS s
     -- whatever the ticket calls the account: its realm may be one that nothing ties to the domain
     JOIN granted AS a ON a.logon_guid = s.logon_guid AND a.step = 'service'
+    -- what many tickets bear is no identity of one
+    JOIN (
+        SELECT logon_guid AS logon_guid FROM granted WHERE step = 'service'
+        GROUP BY logon_guid
+        HAVING COUNT(*) <= $one_guid
+    ) AS g ON g.logon_guid = s.logon_guid
     UNION ALL
     SELECT 'desk_ticket' AS rule, t.session_id AS session_id, t.authentication_id AS authentication_id, t.us AS us
     FROM desk_tickets AS t

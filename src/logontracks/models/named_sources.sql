@@ -21,9 +21,17 @@ named AS (
     LEFT JOIN skews AS k ON k.host_id = x.from_host_id AND k.day = CAST(x.time AS DATE)
     WHERE x.host_id IS NOT NULL AND x.session_id IS NOT NULL
 ),
+-- of those that one session named within a second the first and the last: those between reach no other logons
+ends AS (
+    SELECT n.*, ROW_NUMBER() OVER (PARTITION BY session_id, host_id, account_id, mark, FLOOR(us / 1000000.0)
+            ORDER BY us ASC NULLS LAST, uid ASC NULLS LAST) AS place,
+        ROW_NUMBER() OVER (PARTITION BY session_id, host_id, account_id, mark, FLOOR(us / 1000000.0)
+            ORDER BY us DESC NULLS LAST, uid DESC NULLS LAST) AS place_back
+    FROM named AS n
+),
 sliced AS (
     SELECT n.*, FLOOR(n.us / $explicit_desktop_us) + s.step AS slice
-    FROM named AS n
+    FROM ends AS n
     CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step) AS s
 ),
 numbered AS (
@@ -68,7 +76,7 @@ JOIN own AS s ON s.host_id = n.host_id AND FLOOR(s.start_us / $explicit_desktop_
     AND (n.account_id = s.account_id OR n.mark = 'rdp_client')
     AND s.start_us - n.us BETWEEN -$ticket_late_us
         AND CASE WHEN s.logon_type = 10 THEN $explicit_desktop_us ELSE $explicit_us END
-WHERE s.session_id <> n.session_id AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
+WHERE (n.place = 1 OR n.place_back = 1) AND s.session_id <> n.session_id AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
     AND (n.from_host_id <> s.host_id OR s.logon_type IN (2, 9))
 UNION ALL
 -- credentials that were named once are good for as long as a ticket

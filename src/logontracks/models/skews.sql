@@ -27,6 +27,12 @@ matched AS (
         s.session_id AS session_id, 1 AS sure, micros(s.start_time) - micros(a.time) AS apart_us
     FROM session_sources AS s
     JOIN authentications AS a ON a.logon_guid = s.logon_guid AND a.account_id = s.account_id AND a.step = 'service'
+    -- what many tickets bear is no identity of one
+    JOIN (
+        SELECT logon_guid AS logon_guid FROM authentications WHERE step = 'service'
+        GROUP BY logon_guid
+        HAVING COUNT(*) <= $one_guid
+    ) AS g ON g.logon_guid = s.logon_guid
     UNION ALL
     SELECT s.host_id AS host_id, a.controller_id AS controller_id, CAST(s.start_time AS DATE) AS day,
         s.session_id AS session_id, 0 AS sure, micros(s.start_time) - micros(a.time) AS apart_us

@@ -12,8 +12,9 @@ Columns:
   last_time TIMESTAMP: Last time
   times BIGINT: How often
   hops INTEGER: Number of hops
-  hosts VARCHAR: Machines from the root to the end, joined by ' > '
-  accounts VARCHAR: Accounts of the sessions on the way, joined by ' > '; '?' for a session that is not known
+  hosts VARCHAR: Machines from the root to the end, joined by ' > '; a '>' in a name is told as '_'
+  accounts VARCHAR: Accounts of the sessions on the way, joined by ' > ' in the same way; '?' for a session that is not
+    known
   means VARCHAR: How each hop was made, joined by ' > '
   from_host VARCHAR: Machine it began at
   to_host VARCHAR: Host it ended at
@@ -56,9 +57,10 @@ def work(connection: Connection) -> pa.Table:
 
 _BEST = """
 CREATE TABLE best AS
-SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id, h.from_host AS from_host,
-    to_host AS to_host,
-    to_account AS to_account, means AS means, certainty AS certainty,
+SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id,
+    -- a client may claim any name, also one that looks like a way
+    REPLACE(from_host, '>', '_') AS from_host, REPLACE(to_host, '>', '_') AS to_host,
+    REPLACE(to_account, '>', '_') AS to_account, means AS means, certainty AS certainty,
     CASE WHEN credential = 'switch' THEN 1 ELSE 0 END AS switched,
     CASE WHEN credential = 'switch' AND candidates > 1 THEN 1 ELSE 0 END AS unclear
 FROM hops AS h
@@ -101,8 +103,8 @@ WITH named AS (
     SELECT w.end_id AS end_id, w.session_id AS root_id, w.hops AS hops, w.means AS means, w.certainty AS certainty,
         w.switches AS switches, w.unclear AS unclear, w.going_on AS going_on, e.start_time AS time, e.host AS to_host,
         e.account_id AS to_account_id, COALESCE(r.host, w.machine) AS from_host, r.account AS person,
-        r.account_id AS person_id, CONCAT(COALESCE(r.host, w.machine, '?'), w.hosts) AS hosts,
-        CONCAT(COALESCE(r.account, '?'), w.accounts) AS accounts
+        r.account_id AS person_id, CONCAT(COALESCE(REPLACE(r.host, '>', '_'), w.machine, '?'), w.hosts) AS hosts,
+        CONCAT(COALESCE(REPLACE(r.account, '>', '_'), '?'), w.accounts) AS accounts
     FROM walked AS w
     JOIN sessions AS e ON e.session_id = w.end_id
     LEFT JOIN sessions AS r ON r.session_id = w.session_id

@@ -99,8 +99,9 @@ _ALL_TRACKS = """
     SELECT * REPLACE (told('t', track_id) AS track_id) FROM tracks
     UNION ALL BY NAME
     SELECT min_by(hop_id, time) AS track_id, MIN(time) AS start_time, MAX(last_time) AS last_time,
-        SUM(times)::BIGINT AS times, 1 AS hops, concat(from_host, ' > ', to_host) AS hosts,
-        concat('? > ', to_account) AS accounts, means, from_host,
+        SUM(times)::BIGINT AS times, 1 AS hops,
+        concat(COALESCE(replace(from_host, '>', '_'), '?'), ' > ', replace(to_host, '>', '_')) AS hosts,
+        concat('? > ', replace(to_account, '>', '_')) AS accounts, means, from_host,
         to_host, 0 AS switches, 'one_credential' AS label, MAX(certainty) AS certainty, FALSE AS cut
     FROM all_hops WHERE rule = 'request' GROUP BY from_host, to_host, to_account, means"""
 
@@ -146,7 +147,10 @@ def tracks(
             found, told = accounts_of(connection, wanted.users)
             notes += told
             names = connection.execute(f"SELECT account FROM accounts WHERE {among('account_id', found)}").fetchall()
-            fits = (f"list_contains(string_split(t.accounts, ' > '), {literal(name)})" for (name,) in names)
+            fits = (
+                f"list_contains(string_split(t.accounts, ' > '), {literal(name.replace('>', '_'))})"
+                for (name,) in names
+            )
             parts.append("(" + (" OR ".join(fits) or "FALSE") + ")")
         if wanted.switches:
             parts.append("t.switches > 0")

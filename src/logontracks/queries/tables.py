@@ -194,8 +194,8 @@ def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("ses
     name = text.lower()
     table = next((table for table in tables if table.startswith(name[:1])), "")
     if not _ID.fullmatch(name) or not table:
-        lists = " and ".join(f"`logontracks {table}`" for table in tables)
-        raise QueryError(f"{text!r} is no id", f"ids are in the last column of {lists}")
+        lists = " and ".join(f"`logontracks {table}`" for table in tables if table != "requests")
+        raise QueryError(f"{text!r} is no id", f"ids are in the last column, or with --format json, of {lists}")
     key = "address" if table == "addresses" else table[:-1]
     # ids of one beginning lie side by side, so that no other row has to be spelled
     told = f"told('{table[0]}', {key}_id)"
@@ -204,7 +204,9 @@ def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("ses
         f"SELECT {key}_id, {told} FROM {table} WHERE {key}_id BETWEEN {least} AND {most} ORDER BY 2 LIMIT 4"
     ).fetchall()
     if not rows:
-        raise QueryError(f"the case has no {key} {text}", f"list them with `logontracks {table}`")
+        # what was asked for stands among hops
+        at = "hops" if table == "requests" else table
+        raise QueryError(f"the case has no {key} {text}", f"list them with `logontracks {at}`")
     if len(rows) > 1:
         raise QueryError(
             f"{text} fits several {table}", f"give more of it: {', '.join(each for _, each in rows[:3])} ..."

@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import filelock
+import pytest
+
 from logontracks import case as cases
 from logontracks import pipeline
 from logontracks.case import Case
@@ -56,6 +59,21 @@ def log(path: Path, events: Iterable[Event]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_evtx(path, events)
     return path
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` makes, once a test run: all workers share it, to read."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / "once" / name, root / "once" / f"{name}.done"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            make(folder)
+            done.touch()
+    return folder
 
 
 def read_here(tasks: Sequence[list[Range]], **options: Any) -> Result:

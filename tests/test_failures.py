@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from making import once
 from making_scenarios import MONDAY, Own, Scenario, make_case
 from making_tables import rows
 
@@ -36,7 +37,8 @@ LAYERS = {
 
 
 def tables_of(factory: pytest.TempPathFactory, name: str, lines: list[str]) -> Case:
-    return make_case(factory.mktemp(name) / "case", [Scenario(name, "", "\n".join(lines), {}, 1)])
+    scenario = Scenario(name, "", "\n".join(lines), {}, 1)
+    return Case(once(factory, f"failures-{name}", lambda folder: make_case(folder, [scenario])))
 
 
 def clock(second: float) -> str:

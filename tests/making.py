@@ -25,6 +25,7 @@ from logontracks.pool import Result, _Pool
 from logontracks.simulate.evtx_writer import Event, Template, filetime, write_evtx
 from logontracks.simulate.templates import SECURITY, template
 from logontracks.sources import Range
+from logontracks.sources.evtx_problems import condense
 from logontracks.worker import Worker
 
 SECOND = 10_000_000
@@ -86,6 +87,7 @@ def read_here(tasks: Sequence[list[Range]], **options: Any) -> Result:
             pool._done(*task, json.loads(json.dumps(worker.run(*task))))
     finally:
         worker._null.close()
+    pool.result.problems = {source: condense(found) for source, found in pool.result.problems.items()}
     return pool.result
 
 

@@ -82,7 +82,24 @@ def pictured() -> list[str]:
     return [" ".join(line.replace(" --case demo/case", "").split()) for line in demo()[2:]]
 
 
-def run(line: str, folder: Path, environment: dict[str, str]) -> str:
+Done = tuple[int, bytes, str]
+"""What a command left behind: exit code, stdout, stderr."""
+
+
+def process(arguments: list[str], folder: Path, environment: dict[str, str]) -> Done:
+    """A module and its arguments, as a process in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=folder, env=environment, capture_output=True, timeout=300, check=False
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def run(
+    line: str,
+    folder: Path,
+    environment: dict[str, str],
+    call: Callable[[list[str], Path, dict[str, str]], Done] = process,
+) -> str:
     """What a command writes to stdout. `export` changes the environment. Raises ValueError when a command fails."""
     line, _, most = line.partition(" | head -")
     program, *arguments = shlex.split(line)
@@ -96,12 +113,10 @@ def run(line: str, folder: Path, environment: dict[str, str]) -> str:
         arguments = ["logontracks", *arguments]
     else:
         raise ValueError(f"only logontracks can be run here: {line}")
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=folder, env=environment, capture_output=True, timeout=300, check=False
-    )
-    if done.returncode:
-        raise ValueError(f"{line}\nends with {done.returncode}: {done.stderr.decode()}")
-    shown = done.stdout.decode()
+    code, out, said = call(arguments, folder, environment)
+    if code:
+        raise ValueError(f"{line}\nends with {code}: {said}")
+    shown = out.decode()
     return "".join(shown.splitlines(keepends=True)[: int(most)]) if most else shown
 
 

@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import filelock
+import pytest
+
 from logontracks import case as cases
 from logontracks import pipeline
 from logontracks.case import Case
@@ -22,6 +25,7 @@ from logontracks.pool import Result, _Pool
 from logontracks.simulate.evtx_writer import Event, Template, filetime, write_evtx
 from logontracks.simulate.templates import SECURITY, template
 from logontracks.sources import Range
+from logontracks.sources.evtx_problems import condense
 from logontracks.worker import Worker
 
 SECOND = 10_000_000
@@ -58,6 +62,21 @@ def log(path: Path, events: Iterable[Event]) -> Path:
     return path
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` makes, once a test run: all workers share it, to read."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / "once" / name, root / "once" / f"{name}.done"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            make(folder)
+            done.touch()
+    return folder
+
+
 def read_here(tasks: Sequence[list[Range]], **options: Any) -> Result:
     """What pool.read_all does, with one worker in this process: no time goes into starting another."""
     staging = options["staging"]
@@ -68,6 +87,7 @@ def read_here(tasks: Sequence[list[Range]], **options: Any) -> Result:
             pool._done(*task, json.loads(json.dumps(worker.run(*task))))
     finally:
         worker._null.close()
+    pool.result.problems = {source: condense(found) for source, found in pool.result.problems.items()}
     return pool.result
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 import pytest
+from making import once
 
 from logontracks.cli import main, options
 from logontracks.simulate.company import build
@@ -75,13 +75,11 @@ def environment(**values: str) -> dict[str, str]:
 
 def company(factory: pytest.TempPathFactory) -> Company:
     """The mini company's logs, and a case that holds them. All workers of a test run share one."""
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    made = Company(root / "company" / "logs", root / "company" / "case", root / "company" / "truth")
-    with filelock.FileLock(root / "company.lock"):
-        if not (made.case / "case.json").exists():
-            build(made.logs, truth=made.truth)
-            done = run("ingest", made.logs, "--case", made.case, "--jobs", 2)
-            assert done.code == 0, done.said
-    return made
+
+    def make(folder: Path) -> None:
+        build(folder / "logs", truth=folder / "truth")
+        done = run("ingest", folder / "logs", "--case", folder / "case", "--jobs", 2)
+        assert done.code == 0, done.said
+
+    folder = once(factory, "company", make)
+    return Company(folder / "logs", folder / "case", folder / "truth")

@@ -6,9 +6,7 @@ takes a second and one of all of them few more: hosts, domains and SIDs carry th
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import struct
 import tomllib
 import uuid
@@ -20,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 import pytest
+from making import once
 
 from logontracks import catalogue, pipeline, pool, staging, worker
 from logontracks.build import build
@@ -487,15 +485,7 @@ def _extents(found: list[Record]) -> Extents:
 
 def shared_case(factory: pytest.TempPathFactory, name: str = "scenarios", **options: Any) -> Case:
     """The case of all scenarios. All workers of a test run share it, to read."""
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    folder = root / name
-    with filelock.FileLock(f"{folder}.lock"):
-        if not (folder / "case.json").exists() or Case(folder).manifest.tables is None:
-            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
-            make_case(folder, scenarios(), **options)
-    return Case(folder)
+    return Case(once(factory, name, lambda folder: make_case(folder, scenarios(), **options)))
 
 
 # Rows as scenarios write them

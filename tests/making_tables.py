@@ -1,19 +1,16 @@
 """Cases of real logs with their tables, made once a test run, and their rows as tests compare them."""
 
 import csv
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
 import making
 import pytest
 from conftest import SHARED
 
 from logontracks import pipeline
-from logontracks.build import build
 from logontracks.case import Case
 
 LOGS = SHARED / "logs"
@@ -40,19 +37,12 @@ def shared(
     factory: pytest.TempPathFactory, name: str, source: Callable[[Path], Path], *, source_tz: str | None = None
 ) -> Case:
     """The case of what `source` finds or unpacks into a new folder. All workers of a test run share it, to read."""
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    folder = root / "real" / name.replace("/", "-")
-    folder.parent.mkdir(exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
-        if not (folder / "case.json").exists():
-            with tempfile.TemporaryDirectory(dir=root) as unpacked, making.in_this_process():
-                logs = source(Path(unpacked))
-                pipeline.ingest([logs], folder, jobs=2, source_tz=source_tz, patience=10)
-        if Case(folder).manifest.tables is None:
-            build(folder)
-    return Case(folder)
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked, making.in_this_process():
+            pipeline.ingest([source(Path(unpacked))], folder, jobs=2, source_tz=source_tz, patience=10)
+
+    return Case(making.once(factory, name.replace("/", "-"), make))
 
 
 def rows(case: Case, query: str) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 import pytest
-from filelock import FileLock
+from making import once
+from making_cases import here
 
 from logontracks import catalogue, errors, models, queries, schema
 from logontracks.case import TABLES, Case
@@ -267,16 +268,13 @@ def test_every_rule_and_label_of_paths_is_explained():
 @pytest.fixture(scope="session")
 def company(tmp_path_factory):
     """A folder that holds what `make demo` makes, by the commands of the Makefile: demo/logs and demo/case."""
+
+    def make(folder):
+        folder.mkdir()
+        EXAMPLES["make_demo"](folder)
+
     made = tmp_path_factory.mktemp("docs") / "company"
-    shared = tmp_path_factory.getbasetemp()
-    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "docs-company"
-    with FileLock(f"{shared}.lock"):  # one process makes it for all
-        if not shared.is_dir():
-            building = shared.with_name("docs-company-building")
-            building.mkdir()
-            EXAMPLES["make_demo"](building)
-            building.rename(shared)
-    _link(shared, made)
+    _link(once(tmp_path_factory, "docs", make), made)
     return made
 
 
@@ -298,11 +296,34 @@ def test_tables_have_the_documented_columns(company):
         assert found == [(column.name, column.type) for column in models.model(name).columns]
 
 
+@pytest.fixture
+def ask(monkeypatch, capsysbinary):
+    """Runs the line of an example. Of `logontracks` within this process: pages have hundreds, and each would load all
+    there is; what a process of its own does otherwise is tested with the command line."""
+
+    def call(arguments, folder, environment):
+        module, *rest = arguments
+        if module != "logontracks":
+            return EXAMPLES["process"](arguments, folder, environment)
+        with monkeypatch.context() as patch:
+            patch.chdir(folder)
+            for name in os.environ.keys() - environment.keys():
+                patch.delenv(name)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            return here(capsysbinary, *rest)
+
+    def ask(line, folder, environment):
+        return EXAMPLES["run"](line, folder, environment, call)
+
+    return ask
+
+
 _RUN = [page for page in EXAMPLES["pages"]() if "```" in page.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("page", _RUN, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_work_and_show_what_pages_say(company, page, tmp_path):
+def test_commands_work_and_show_what_pages_say(company, page, tmp_path, ask):
     environment = EXAMPLES["environment"]()
     folder = tmp_path / "here"
     _link(company, folder)
@@ -311,15 +332,15 @@ def test_commands_work_and_show_what_pages_say(company, page, tmp_path):
     for block in EXAMPLES["blocks"](page.read_text(encoding="utf-8")):
         if block.reason is None:
             for line, shown in block.examples:
-                written = EXAMPLES["run"](line, folder, environment)
+                written = ask(line, folder, environment)
                 assert shown is None or written == shown, f"{line}: run `make examples` and look at the difference"
 
 
-def test_the_picture_is_what_the_commands_show(company):
-    def ask(line):
-        return EXAMPLES["run"](line, company, EXAMPLES["environment"]())
-
-    assert EXAMPLES["picture"](ask) == EXAMPLES["PICTURE"].read_text(encoding="utf-8")
+def test_the_picture_is_what_the_commands_show(company, ask):
+    environment = EXAMPLES["environment"]()
+    assert EXAMPLES["picture"](lambda line: ask(line, company, environment)) == EXAMPLES["PICTURE"].read_text(
+        encoding="utf-8"
+    )
     assert "docs/_static/night.svg" in text("README.md")
 
 

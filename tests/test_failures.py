@@ -4,7 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
-from making_scenarios import MONDAY, Scenario, make_case
+from making import once
+from making_scenarios import MONDAY, Own, Scenario, make_case
 from making_tables import rows
 
 from logontracks import catalogue, models, queries
@@ -36,7 +37,8 @@ LAYERS = {
 
 
 def tables_of(factory: pytest.TempPathFactory, name: str, lines: list[str]) -> Case:
-    return make_case(factory.mktemp(name) / "case", [Scenario(name, "", "\n".join(lines), {}, 1)])
+    scenario = Scenario(name, "", "\n".join(lines), {}, 1)
+    return Case(once(factory, f"failures-{name}", lambda folder: make_case(folder, [scenario])))
 
 
 def clock(second: float) -> str:
@@ -294,21 +296,21 @@ def test_no_record_is_of_two_attempts(many):
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """Attempts counted by one thing, of one account or all; they were on the hosts fs1 and ws9."""
-    alone = "~1~"  # that a scenario gives its hosts
     wrong = "4625 status=0xc000006d sub_status=0xc000006a"
     lines = [
-        f"{clock(0)} fs1 {wrong} user=LARCH\\desk logon_type=2 workstation=FS1{alone} source_address=127.0.0.1",
-        f"{clock(10)} ws9 {wrong} user=LARCH\\desk logon_type=7 workstation=WS9{alone} source_address=127.0.0.1",
-        f"{clock(20)} ws9 {wrong} user=LARCH\\local logon_type=3 workstation=WS9{alone} source_address=-",
-        f"{clock(30)} ws9 {wrong} user=LARCH\\far logon_type=10 workstation=WS9{alone} source_address=-",
-        f"{clock(40)} fs1 {wrong} user=LARCH\\far logon_type=10 workstation=FS1{alone} source_address=10.0.0.7",
+        f"{clock(0)} fs1 {wrong} user=LARCH\\desk logon_type=2 workstation=FS1 source_address=127.0.0.1",
+        f"{clock(10)} ws9 {wrong} user=LARCH\\desk logon_type=7 workstation=WS9 source_address=127.0.0.1",
+        f"{clock(20)} ws9 {wrong} user=LARCH\\local logon_type=3 workstation=WS9 source_address=-",
+        f"{clock(30)} ws9 {wrong} user=LARCH\\far logon_type=10 workstation=WS9 source_address=-",
+        f"{clock(40)} fs1 {wrong} user=LARCH\\far logon_type=10 workstation=FS1 source_address=10.0.0.7",
         f"{clock(50)} fs1 {wrong} user=LARCH\\near logon_type=3 workstation=ws7 source_address=-",
         f"{clock(60)} dc1 4771 user=LARCH\\ruled source_address=::1 status=0x18",
     ]
     case = tables_of(tmp_path_factory, "sources", lines)
+    own = Own(1)
 
     def named(row: dict[str, object]) -> dict[str, object]:
-        return {key: value.replace(alone, "") if isinstance(value, str) else value for key, value in row.items()}
+        return {key: own.plain(value) if isinstance(value, str) else value for key, value in row.items()}
 
     def of(user: str | None = None, *, by: queries.By = "source") -> list[dict[str, object]]:
         with queries.failures(case, queries.FailureFilter(users=(user,) if user else ()), by=by) as answer:

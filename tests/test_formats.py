@@ -257,15 +257,16 @@ def sample(many, seed=1):
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in {"array", "concatenated"}])
 def test_objects_of_a_file_cut_anywhere(monkeypatch, layout):
     monkeypatch.setattr(json_lines, "BLOCK", 500)
-    content = LAYOUTS[layout]([FORMS["vector"][1](each) for each in sample(6)])
+    content = LAYOUTS[layout]([FORMS["vector"][1](each) for each in sample(3)])  # a first, a last and one between
     how = json_lines.layout(content)
+    assert len(content) > 3 * json_lines.BLOCK
 
     def read(start, end):
         tables = json_lines.objects(BytesIO(content), how, start, end, Problems())
         return [(row["position"], json.loads(row["line"])) for table in tables for row in table.to_pylist()]
 
     whole = read(0, len(content))
-    assert [line["record_id"] for _, line in whole] == [1, 2, 3, 4, 5, 6]
+    assert [line["record_id"] for _, line in whole] == [1, 2, 3]
     for cut in range(len(content) + 1):
         assert read(0, cut) + read(cut, len(content)) == whole, cut
 

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SHARED
+from making_tables import LOGS, real, shared
 
-from logontracks import pipeline, schema
+from logontracks import schema
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection
 
 GOLDEN = Path(__file__).parent / "golden"
-LOGS = SHARED / "logs"
 EVTX = (
     "evtx-attack-samples",
     "evtx-attackrange-win10",
@@ -70,6 +69,14 @@ def unpack(group: Path, to: Path, most_bytes: int) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     return to
+
+
+def group_of(factory: pytest.TempPathFactory, group: str) -> Case:
+    """The case of a group, as all tests share it."""
+    if group in EVTX:
+        return real(group, factory)
+    most = NXLOG.get(group)
+    return shared(factory, group, lambda to: unpack(LOGS / group, to, most) if most else LOGS / group, source_tz="UTC")
 
 
 def short(text: str) -> str:
@@ -165,10 +172,8 @@ def samples(connection: Connection) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("group", [*EVTX, *OTHERS, *NXLOG])
-def test_real_logs_yield_what_they_did(logs, group, tmp_path, request):
-    path = logs / group if group in (*EVTX, *OTHERS) else unpack(logs / group, tmp_path / group, NXLOG[group])
-    pipeline.ingest([path], tmp_path / "case", jobs=2, source_tz=None if group in EVTX else "UTC", patience=10)
-    text = "\n".join(golden(Case(tmp_path / "case"))) + "\n"
+def test_real_logs_yield_what_they_did(logs, group, tmp_path_factory, request):
+    text = "\n".join(golden(group_of(tmp_path_factory, group))) + "\n"
     kept = GOLDEN / f"{group}.txt"
     if request.config.getoption("--rewrite-golden"):
         kept.write_text(text, encoding="utf-8", newline="\n")

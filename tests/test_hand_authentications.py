@@ -5,7 +5,6 @@ other words, the tables here say which.
 """
 
 import csv
-import os
 import re
 import tarfile
 import zipfile
@@ -15,7 +14,6 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import filelock
 import making
 import pytest
 from making_tables import HAND, LOGS, rows
@@ -61,19 +59,15 @@ GROUPS = sorted({group(file_of(row)) for row in (*AUTHENTICATIONS, *FAILURES)})
 @pytest.fixture(scope="module")
 def cases(shared_logs: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     """A case for each folder of logs, of those files that the rows name. All workers of a test run share them."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    folder = root / "hand"
-    with filelock.FileLock(f"{folder}.lock"):
-        for name in GROUPS:
-            if not (folder / name / "case.json").exists():
-                files = {file_of(row) for row in (*AUTHENTICATIONS, *FAILURES) if group(file_of(row)) == name}
-                sources = [unpacked(LOGS / file, folder / "logs" / file) for file in sorted(files)]
-                with making.in_this_process():
-                    pipeline.ingest(sources, folder / name, jobs=2, patience=10, source_tz="UTC")
-            assert Case(folder / name).manifest.tables
-    return {name: Case(folder / name) for name in GROUPS}
+
+    def make(folder: Path) -> None:
+        name = folder.name.removeprefix("hand-")
+        files = {file_of(row) for row in (*AUTHENTICATIONS, *FAILURES) if group(file_of(row)) == name}
+        sources = [unpacked(LOGS / file, folder / "logs" / file) for file in sorted(files)]
+        with making.in_this_process():
+            pipeline.ingest(sources, folder / "case", jobs=2, patience=10, source_tz="UTC")
+
+    return {name: Case(making.once(tmp_path_factory, f"hand-{name}", make) / "case") for name in GROUPS}
 
 
 def unpacked(path: Path, to: Path) -> Path:

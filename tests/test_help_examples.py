@@ -7,7 +7,7 @@ from importlib import import_module
 from itertools import pairwise
 
 import pytest
-from making_cases import Company, company, run
+from making_cases import Company, company, here
 
 from logontracks.case import Case
 from logontracks.cli import COMMANDS
@@ -35,7 +35,7 @@ def firm(tmp_path_factory: pytest.TempPathFactory) -> Company:
 
 @no_links
 @pytest.mark.parametrize("line", examples())
-def test_an_example_shows_something(firm, tmp_path, line):
+def test_an_example_shows_something(firm, tmp_path, monkeypatch, capsysbinary, line):
     """In a folder where the case and the evidence that examples name lie. What they ask for is known, and there."""
     _, command, *arguments = shlex.split(line)
     if command == "ingest":
@@ -49,7 +49,10 @@ def test_an_example_shows_something(firm, tmp_path, line):
     else:
         (tmp_path / "case").symlink_to(firm.case)
         (tmp_path / "truth").symlink_to(firm.truth)
-    done = run(command, *arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("LOGONTRACKS_CASE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    done = here(capsysbinary, command, *arguments)
     assert done.code == 0, done.said
     files = [tmp_path / value for option, value in pairwise(arguments) if option == "--output"]
     answer = b"".join(file.read_bytes() for file in files) or done.out

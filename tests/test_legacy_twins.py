@@ -102,18 +102,19 @@ EVERY = [(scenario, table) for scenario, *_ in CHOSEN for table in scenario.tabl
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory):
-    root = tmp_path_factory.mktemp("twins")
-    normalizer = Normalizer()
+    return Told(Case(making.once(tmp_path_factory, "twins", make) / "case"))
+
+
+def make(folder):
+    folder.mkdir()
     logs = {}
     for number, (_, legacy_logs, modern) in enumerate(CHOSEN):
         logs |= modern
         for at, events in enumerate(legacy_logs.values()):
-            (root / f"{number}-{at}.Evt").write_bytes(log(events))
-    case = root / "case"
-    _ingest(case, normalizer, logs, MONDAY)
-    making.ingest(sorted(root.glob("*.Evt")), case)
-    build(case)
-    return Told(Case(case))
+            (folder / f"{number}-{at}.Evt").write_bytes(log(events))
+    _ingest(folder / "case", Normalizer(), logs, MONDAY)
+    making.ingest(sorted(folder.glob("*.Evt")), folder / "case")
+    build(folder / "case")
 
 
 @pytest.mark.parametrize(("scenario", "table"), EVERY, ids=[f"{scenario.name}-{table}" for scenario, table in EVERY])

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import making_tables
 import pytest
+from making import once
 from making_cases import here
 from making_scenarios import Scenario, make_case
 
@@ -114,7 +115,7 @@ PATHS = ("addresses", "links", "hops", "tracks")
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     scenario = Scenario("score/company", "A company of two hosts.", EVENTS, {}, 0)
-    return make_case(tmp_path_factory.mktemp("score") / "case", [scenario])
+    return Case(once(tmp_path_factory, "score-company", lambda folder: make_case(folder, [scenario])))
 
 
 def write(folder: Path, **changed: str) -> Path:
@@ -419,7 +420,7 @@ WAYS_RIGHT = {
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory):
     scenario = Scenario("score/ways", "One person, two servers, one stranger.", WAYS, {}, 0)
-    return make_case(tmp_path_factory.mktemp("score") / "case", [scenario])
+    return Case(once(tmp_path_factory, "score-ways", lambda folder: make_case(folder, [scenario])))
 
 
 def other(table: str, before: str, after: str) -> dict[str, str]:

@@ -3,20 +3,17 @@
 Scenarios hold the same (test_scenarios.py), and say what exactly comes out.
 """
 
-import os
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-import filelock
 import making
 import pytest
 from making_cases import company
 from making_scenarios import shared_case
 from making_tables import GROUPS, HOSTS, LOGS, real, rows
 
-from logontracks import pipeline
 from logontracks.build import build
 from logontracks.case import Case
 
@@ -40,18 +37,11 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name: str = request.param
     match name:
         case "company":
-            return with_tables(company(tmp_path_factory).case, tmp_path_factory)
+            return Case(company(tmp_path_factory).case)
         case "scenarios":
             return shared_case(tmp_path_factory)
     request.getfixturevalue("shared_logs")
     return real(name, tmp_path_factory)
-
-
-def with_tables(folder: Path, factory: pytest.TempPathFactory) -> Case:
-    root = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
-    with filelock.FileLock(root / "company-tables.lock"):
-        build(folder)
-    return Case(folder)
 
 
 def none(case: Case, query: str) -> None:
@@ -262,9 +252,8 @@ def digest(case: Case) -> dict[str, Any]:
 def test_the_order_of_files_changes_nothing(name, shared_logs, tmp_path, tmp_path_factory):
     """Each file in an ingest of its own, the last one first."""
     files = sorted((LOGS / HOSTS[name]).rglob("*.evtx"), reverse=True)
-    with making.in_this_process():
-        for path in files:
-            pipeline.ingest([path], tmp_path / "case", jobs=1, patience=10)
+    for path in files:
+        making.ingest([path], tmp_path / "case", patience=10)
     build(tmp_path / "case")
     assert digest(Case(tmp_path / "case")) == digest(real(HOSTS[name], tmp_path_factory))
 
@@ -272,8 +261,7 @@ def test_the_order_of_files_changes_nothing(name, shared_logs, tmp_path, tmp_pat
 def test_sessions_keep_their_id_when_logs_are_added(shared_logs, tmp_path, tmp_path_factory):
     """Of a session whose logon is there, whatever other logs say of it."""
     logs = LOGS / HOSTS["belkasoft"]
-    with making.in_this_process():
-        pipeline.ingest([logs / "Security.evtx"], tmp_path / "case", jobs=1, patience=10)
+    making.ingest([logs / "Security.evtx"], tmp_path / "case", patience=10)
     build(tmp_path / "case")
     query = "SELECT session_id, logon_id, start_time FROM sessions WHERE start_time IS NOT NULL ORDER BY ALL"
     alone = {tuple(row.values()) for row in rows(Case(tmp_path / "case"), query)}
@@ -284,7 +272,7 @@ def test_sessions_keep_their_id_when_logs_are_added(shared_logs, tmp_path, tmp_p
 
 def test_the_company_is_told(tmp_path_factory):
     """The small company has people at desktops, who come by remote desktop, and who leave."""
-    case = with_tables(company(tmp_path_factory).case, tmp_path_factory)
+    case = Case(company(tmp_path_factory).case)
     opened = {row["opened_by"] for row in rows(case, "SELECT DISTINCT opened_by FROM sessions WHERE kind = 'person'")}
     assert {"desktop", "remote_desktop", "network_share"} <= opened
     reasons = {row["end_reason"] for row in rows(case, "SELECT DISTINCT end_reason FROM sessions")}

@@ -95,6 +95,7 @@ def _work_out(writer: Writer, *, memory: str | None, watcher: progress.Watcher) 
     tables = Tables(writer.manifest.state, models.version())
     connection = Case(writer.folder).connect(worked_out=False, memory=memory, spill=writer.staging / "spill")
     made: list[tuple[Path, int]] = []
+    dropped: set[str] = set()
     try:
         give_core(connection)
         models.give_facts(connection)
@@ -102,8 +103,9 @@ def _work_out(writer: Writer, *, memory: str | None, watcher: progress.Watcher) 
         for name in models.MODELS:
             found = interruptible(connection, partial(models.make, name, connection, writer.staging))
             made += [found] if found else []
-            for old in models.done_with(name):
+            for old in set(models.done_with(name)) - dropped:
                 models.drop(old, connection)
+                dropped.add(old)
     finally:
         connection.close()
     files = []

@@ -229,7 +229,7 @@ def test_attacks_are_readable_as_evtx(tmp_path):
     for host in company.hosts.values():
         host.number_sessions()
         for channel in host.channels():
-            events = [event for event, _ in host.events(channel, START - 2 * DAY, START + 5 * DAY)]
+            events = [event for event, *_ in host.events(channel, START - 2 * DAY, START + 5 * DAY)]
             path = tmp_path / f"{host.name}-{channel.replace('/', '%4')}.evtx"
             write_evtx(path, events)
             assert len(list(PyEvtxParser(str(path)).records_json())) == len(events)

@@ -600,7 +600,7 @@ class Outcome(NamedTuple):
 
 def outcome(folder: Path, case: Path) -> Outcome:
     begun = time.monotonic()
-    ingest([folder], case, jobs=2, patience=PATIENCE)
+    ingest([folder], case, jobs=2, patience=PATIENCE, tables=False)
     seconds = time.monotonic() - begun
     connection = Case(case).connect()
     names = {sha256: Path(name).stem for sha256, name in connection.sql("SELECT sha256, name FROM sources").fetchall()}
@@ -811,7 +811,7 @@ def test_real_logs_are_read_around_the_damage(shared_logs, tmp_path, name):
         folder = tmp_path / case
         folder.mkdir()
         (folder / "log.evtx").write_bytes(data)
-        ingest([folder / "log.evtx"], folder / "case", jobs=1, patience=PATIENCE)
+        ingest([folder / "log.evtx"], folder / "case", jobs=1, patience=PATIENCE, tables=False)
         connection = Case(folder / "case").connect()
         rows: dict[int, set[Row]] = defaultdict(set)
         query = "SELECT position, record_id, computer, event_id, time, data FROM events"

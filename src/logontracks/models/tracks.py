@@ -115,7 +115,7 @@ gone AS (
         MIN(to_account_id) AS to_account_id, MIN(time) AS start_time, MAX(time) AS last_time, COUNT(*) AS times,
         MAX(certainty) AS certainty, MAX(switches) AS switches, MAX(unclear) AS unclear,
         MAX(CASE WHEN going_on THEN 1 ELSE 0 END) AS cut,
-        MIN(end_id) AS least_id, value_at_first(end_id, time) AS end_id
+        least_at_first(end_id, time) AS end_id
     FROM named
     GROUP BY root_id, hosts, accounts, means, hops
 )

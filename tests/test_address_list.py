@@ -168,7 +168,7 @@ def test_leases_one_after_the_other(tmp_path: Path) -> None:
     assert [held(connection, hour) for hour in (7, 9, 11, 12.5, 14)] == [[], ["a"], ["b"], ["a"], []]
 
 
-def test_a_list_goes_to_a_case_with_logs_or_later(tmp_path: Path) -> None:
+def test_a_list_goes_to_a_case_with_logs_or_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It makes the tables stale and then anew; the list that was given last counts; a bad one changes nothing."""
     case, logs = tmp_path / "case", log(tmp_path / "a.evtx", [reconnect()])
     lists = [tmp_path / f"{name}.csv" for name in ("first", "later", "none", "bad")]
@@ -182,6 +182,7 @@ def test_a_list_goes_to_a_case_with_logs_or_later(tmp_path: Path) -> None:
         return Case(case).read(lambda connection: connection.sql("SELECT host, told_by FROM addresses").fetchall())
 
     logontracks("ingest", logs, "--addresses", lists[0], "--case", case)
+    assert "List     1 stretches of machines at addresses, in place of any before" in capsys.readouterr().err
     assert machines() == [("alpha", "given")]
     before = Case(case).digest()
     logontracks("ingest", "--addresses", lists[0], "--case", case)

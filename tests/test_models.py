@@ -5,6 +5,7 @@ import re
 import pytest
 
 from logontracks import models
+from logontracks.engines.duckdb import connect, give_core
 
 SQL = [name for name in models.MODELS if models.model(name).sql]
 each_model = pytest.mark.parametrize("name", SQL)
@@ -114,3 +115,14 @@ def test_every_parameter_is_used() -> None:
     )
     for name in models.parameters():
         assert name in used or f"{name.removesuffix('_s')}_us" in used or f"{name.removesuffix('_us')}_s" in used
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+def test_rows_of_one_time_are_taken_in_no_order(order: str) -> None:
+    connection = connect(threads=1)
+    give_core(connection)
+    rows = "(VALUES (3, 1), (2, 1), (7, 1), (5, 2), (9, 2), (1, NULL), (NULL, 0), (NULL, 3)) AS r(x, t)"
+    found = connection.execute(
+        f"SELECT least_at_first(x, t), greatest_at_last(x, t) FROM (SELECT * FROM {rows} ORDER BY x {order})"
+    ).fetchall()
+    assert found == [(2, 9)]

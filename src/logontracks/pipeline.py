@@ -69,7 +69,7 @@ class Summary:
         if self.not_logs:
             lines.append(f"Left     {self.not_logs:,} files that hold no log of a form we read")
         if self.addresses is not None:
-            lines.append(f"List     {self.addresses:,} stretches of machines at addresses; it replaces an earlier one")
+            lines.append(f"List     {self.addresses:,} stretches of machines at addresses, in place of any before")
         if self.hosts and self.first and self.last:
             lines.append(
                 f"Case     {self.hosts:,} hosts, {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC"

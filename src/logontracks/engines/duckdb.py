@@ -60,6 +60,9 @@ CORE = (
     "micros(t) AS epoch_us(t)",  # microseconds since 1970
     "value_at_first(x, t) AS arg_min(x, t)",  # x where t is least; rows without t or x do not count
     "value_at_last(x, t) AS arg_max(x, t)",
+    # the same where several rows may have one t: the least x of them, and the greatest
+    "least_at_first(x, t) AS arg_min(x, CASE WHEN t IS NOT NULL AND x IS NOT NULL THEN ROW(t, x) END)",
+    "greatest_at_last(x, t) AS arg_max(x, CASE WHEN t IS NOT NULL AND x IS NOT NULL THEN ROW(t, x) END)",
     "told_code(n) AS printf('0x%x', n)",
     "has_bit(n, mask) AS ((n & mask) <> 0)",
     "text_id(x) AS CAST(md5_number_lower(x) >> 3 AS BIGINT)",  # a 61-bit number that stands for a text

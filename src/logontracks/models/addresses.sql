@@ -61,14 +61,14 @@ numbered AS (
 ),
 stretches AS (
     SELECT address AS address, stretch AS stretch, machine AS machine,
-        value_at_last(machine_key, time) AS machine_key, MIN(host_id) AS host_id,
+        greatest_at_last(machine_key, time) AS machine_key, MIN(host_id) AS host_id,
         MIN(time) AS first_time, MAX(time) AS last_time, COUNT(uid) AS sightings, MAX(disputed) AS disputed,
         MAX(CASE WHEN told_by = 'given' THEN 1 ELSE 0 END) AS given,
         MAX(CASE WHEN told_by = 'ticket' THEN 1 ELSE 0 END) AS ticket,
         MAX(CASE WHEN told_by = 'computer_logon' THEN 1 ELSE 0 END) AS computer_logon,
         MAX(CASE WHEN told_by = 'client_name' THEN 1 ELSE 0 END) AS client_name,
         MAX(CASE WHEN told_by = 'terminal_client' THEN 1 ELSE 0 END) AS terminal_client,
-        value_at_first(uid, time) AS first_uid, value_at_last(uid, time) AS last_uid
+        least_at_first(uid, time) AS first_uid, greatest_at_last(uid, time) AS last_uid
     FROM numbered
     GROUP BY address, stretch, machine
 ),

@@ -7,7 +7,7 @@
 WITH told AS (
     SELECT e.uid AS uid, e.host_id AS from_host_id, e.host AS from_host, e.time AS time, e.seq AS seq, e.mark AS mark,
         e.channel AS channel, e.subject_logon_id AS logon_id, e.record_sid AS record_sid,
-        e.target_name_key AS name_key,
+        e.target_name_key AS name_key, e.target_domain_key AS domain_key,
         CASE WHEN e.target_server LIKE '_%$$' THEN SUBSTR(LOWER(e.target_server), 1, LENGTH(e.target_server) - 1)
             ELSE LOWER(e.target_server) END AS server_key
     FROM logged AS e
@@ -15,7 +15,7 @@ WITH told AS (
 ),
 asked AS (
     SELECT t.uid AS uid, t.from_host_id AS from_host_id, t.from_host AS from_host, t.time AS time, t.mark AS mark,
-        t.name_key AS name_key, t.server_key AS server_key, t.record_sid AS record_sid, i.session_id AS session_id
+        t.name_key AS name_key, t.domain_key AS domain_key, t.server_key AS server_key, t.record_sid AS record_sid, i.session_id AS session_id
     FROM told AS t
     LEFT JOIN boots AS b ON t.channel = 'Security' AND t.logon_id IS NOT NULL AND b.host_id = t.from_host_id
         AND t.seq >= COALESCE(b.security_from, -1) AND t.seq < COALESCE(b.security_until, 4611686018427387904)
@@ -33,7 +33,7 @@ sitting AS (
     GROUP BY a.uid
 )
 SELECT a.uid AS uid, a.from_host_id AS from_host_id, a.from_host AS from_host, a.time AS time, a.mark AS mark,
-    a.name_key AS name_key, a.server_key AS server_key,
+    a.name_key AS name_key, a.domain_key AS domain_key, a.server_key AS server_key,
     COALESCE(a.session_id, CASE WHEN s.candidates = 1 THEN s.session_id END) AS session_id,
     CASE WHEN a.server_key = 'localhost' THEN a.from_host_id ELSE COALESCE(h.host_id, d.host_id) END AS host_id
 FROM asked AS a

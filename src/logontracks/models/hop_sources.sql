@@ -1,16 +1,24 @@
 -- One row for each session and each machine that it can have come from, as what told the machine: a record there, the
 -- address of the session, that of its ticket, the name that its client claims.
--- Reads: session_sources, named_sources, addresses, links, host_lookup, seats.
+-- Reads: session_sources, named_sources, addresses, links, host_lookup, seats, logged.
 -- from_session_id: the session there, where a record names it. NULL: from_host_id of a machine without logs.
 -- A machine that asks itself is no hop.
 
-WITH away AS (
-    SELECT session_id AS session_id, host_id AS host_id, account_id AS account_id, start_time AS start_time,
-        source_address AS source_address, workstation_key AS workstation_key, start_uid AS start_uid,
-        opened_by AS opened_by
-    FROM session_sources
-    WHERE parent_id IS NULL AND logon_type IN (3, 8, 10, 12)
-        AND COALESCE(source_address, '') NOT IN ($no_addresses)
+WITH itself AS (
+    -- a link-local address says nothing elsewhere, but its own account comes from it to the host that has it
+    SELECT DISTINCT e.host_id AS host_id, e.source_address AS address
+    FROM logged AS e
+    JOIN host_lookup AS h ON h.host_id = e.host_id AND CONCAT(h.name_key, '$$') = e.target_name_key
+    WHERE e.mark = 'logon' AND e.logon_type = 3 AND e.source_address LIKE 'fe80:%'
+),
+away AS (
+    SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.start_time AS start_time,
+        s.source_address AS source_address, s.workstation_key AS workstation_key, s.start_uid AS start_uid,
+        s.opened_by AS opened_by
+    FROM session_sources AS s
+    LEFT JOIN itself AS i ON i.host_id = s.host_id AND i.address = s.source_address
+    WHERE s.parent_id IS NULL AND s.logon_type IN (3, 8, 10, 12)
+        AND COALESCE(s.source_address, '') NOT IN ($no_addresses) AND i.address IS NULL
 ),
 -- logons of programs, and network logons of the same account on the same host shortly before
 programs AS (
@@ -22,7 +30,7 @@ programs AS (
 ),
 over_network AS (
     SELECT p.session_id AS session_id, p.host_id AS host_id, MIN(p.start_uid) AS uid,
-        value_at_last(s.session_id, s.start_time) AS from_session_id
+        greatest_at_last(s.session_id, s.start_time) AS from_session_id
     FROM programs AS p
     JOIN session_sources AS s ON s.host_id = p.host_id AND s.account_id = p.account_id AND s.logon_type = 3
         AND FLOOR(micros(s.start_time) / $program_logon_us) = p.slice

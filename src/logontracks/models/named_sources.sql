@@ -1,6 +1,6 @@
 -- One row for each session and each use of credentials elsewhere, or on its host by another session, that named what was
 -- then used: account and server, or over remote desktop the server alone.
--- Reads: session_sources, explicit_uses, account_names, addresses, seats, skews.
+-- Reads: session_sources, explicit_uses, account_lookup, account_names, addresses, seats, skews.
 -- Times are looked at in slices, and what was named last before in one pass: a program may name an account every minute.
 
 WITH own AS (
@@ -11,14 +11,20 @@ WITH own AS (
     LEFT JOIN skews AS k ON k.host_id = s.host_id AND k.day = CAST(s.start_time AS DATE)
     WHERE s.parent_id IS NULL
 ),
+domains AS (SELECT DISTINCT domain_key AS domain_key FROM account_lookup WHERE domain_key IS NOT NULL),
 named AS (
     SELECT x.uid AS uid, x.from_host_id AS from_host_id, x.from_host AS from_host, x.session_id AS session_id,
-        x.host_id AS host_id, x.mark AS mark, n.account_id AS account_id,
-        micros(x.time) - COALESCE(k.skew_us, 0) AS us
+        x.host_id AS host_id, x.mark AS mark, COALESCE(l.account_id, n.account_id) AS account_id,
+        micros(x.time) - COALESCE(w.skew_us, 0) AS us
     FROM explicit_uses AS x
-    LEFT JOIN (SELECT DISTINCT name_key AS name_key, account_id AS account_id FROM account_names) AS n
-        ON n.name_key = x.name_key
-    LEFT JOIN skews AS k ON k.host_id = x.from_host_id AND k.day = CAST(x.time AS DATE)
+    LEFT JOIN account_lookup AS l ON l.name_key = x.name_key AND l.domain_key = x.domain_key
+    LEFT JOIN domains AS k ON k.domain_key = x.domain_key AND x.domain_key <> ''
+    -- where the record does not tell the domain, or it is one that nothing else tells of: any account that may be meant
+    LEFT JOIN (
+        SELECT DISTINCT name_key AS name_key, account_id AS account_id, local_host_id AS local_host_id FROM account_names
+    ) AS n ON l.account_id IS NULL AND k.domain_key IS NULL AND n.name_key = x.name_key
+        AND COALESCE(n.local_host_id, x.host_id) = x.host_id
+    LEFT JOIN skews AS w ON w.host_id = x.from_host_id AND w.day = CAST(x.time AS DATE)
     WHERE x.host_id IS NOT NULL AND x.session_id IS NOT NULL
 ),
 -- of those that one session named within a second the first and the last: those between reach no other logons

@@ -27,8 +27,8 @@ WITH asked AS (
         CASE WHEN a.protocol = 'ntlm' THEN LOWER(a.workstation) END AS workstation_key,
         LOWER(COALESCE(a.service_host, a.server)) AS server_key, CAST(a.time AS DATE) AS day,
         MIN(COALESCE(a.service_host, a.server)) AS server, MIN(a.time) AS first_time, MAX(a.time) AS last_time,
-        COUNT(*) AS times, value_at_first(a.authentication_id, a.time) AS first_uid,
-        value_at_last(a.authentication_id, a.time) AS last_uid
+        COUNT(*) AS times, least_at_first(a.authentication_id, a.time) AS first_uid,
+        greatest_at_last(a.authentication_id, a.time) AS last_uid
     FROM authentications AS a
     WHERE COALESCE(a.success, TRUE) AND (a.step = 'service' OR (a.step = 'ntlm' AND a.server IS NOT NULL))
         AND COALESCE(a.service_host, a.server) IS NOT NULL AND a.name NOT LIKE '%$$'
@@ -57,7 +57,7 @@ SELECT text_id(CONCAT('request ', CAST(MIN(p.first_uid) AS VARCHAR))) AS request
     COALESCE(MIN(n.host), MIN(p.from_host)) AS from_host, MIN(p.to_host_id) AS to_host_id,
     COALESCE(MIN(t.host), MIN(p.server)) AS to_host, p.protocol AS protocol, MIN(p.first_time) AS first_time,
     MAX(p.last_time) AS last_time, CAST(SUM(p.times) AS BIGINT) AS times, MAX(p.certainty) AS certainty,
-    value_at_first(p.first_uid, p.first_time) AS first_uid, value_at_last(p.last_uid, p.last_time) AS last_uid
+    least_at_first(p.first_uid, p.first_time) AS first_uid, greatest_at_last(p.last_uid, p.last_time) AS last_uid
 FROM placed AS p
 LEFT JOIN accounts AS a ON a.account_id = p.account_id
 LEFT JOIN (SELECT DISTINCT host_id AS host_id, CAST(start_time AS DATE) AS day FROM sessions) AS s

@@ -116,7 +116,7 @@ gone AS (
         MAX(certainty) AS certainty, MAX(switches) AS switches,
         MIN(unclear) AS unclear,
         MAX(CASE WHEN going_on THEN 1 ELSE 0 END) AS cut,
-        MIN(end_id) AS least_id, value_at_first(end_id, time) AS end_id
+        least_at_first(end_id, time) AS end_id
     FROM named
     GROUP BY root_id, hosts, accounts, means, hops
 )

@@ -259,7 +259,9 @@ def test_every_form_says_the_same(command, firm, tmp_path, capsysbinary):
         case = firm.case
     answers = {}
     for form in FORMATS:
-        done = run(*command, "--case", case, "--format", form)
+        arguments = (*command, "--case", case, "--format", form)
+        # bytes that a stream of text could change go through a pipe
+        done = run(*arguments) if form in {"csv", "parquet"} else here(capsysbinary, *arguments)
         assert (done.code, done.said) == (0, "")
         answers[form] = done.out
         file = tmp_path / f"answer.{form}"

@@ -259,7 +259,7 @@ def test_objects_of_a_file_cut_anywhere(monkeypatch, layout):
     monkeypatch.setattr(json_lines, "BLOCK", 500)
     content = LAYOUTS[layout]([FORMS["vector"][1](each) for each in sample(3)])  # a first, a last and one between
     how = json_lines.layout(content)
-    assert len(content) > 3 * json_lines.BLOCK
+    assert len(content) > 2 * json_lines.BLOCK  # some block begins and ends within the content
 
     def read(start, end):
         tables = json_lines.objects(BytesIO(content), how, start, end, Problems())

@@ -30,7 +30,8 @@ programs AS (
 ),
 over_network AS (
     SELECT p.session_id AS session_id, p.host_id AS host_id, MIN(p.start_uid) AS uid,
-        greatest_at_last(s.session_id, s.start_time) AS from_session_id
+        greatest_at_last(s.session_id, s.start_time) AS from_session_id,
+        COUNT(DISTINCT s.session_id) AS many
     FROM programs AS p
     JOIN session_sources AS s ON s.host_id = p.host_id AND s.account_id = p.account_id AND s.logon_type = 3
         AND FLOOR(micros(s.start_time) / $program_logon_us) = p.slice
@@ -50,7 +51,7 @@ UNION ALL
 -- network logon makes it no chance
 SELECT DISTINCT o.session_id AS session_id, 'network_before' AS rule, o.host_id AS from_host_id,
     CAST(NULL AS VARCHAR) AS from_host, o.from_session_id AS from_session_id, o.uid AS uid,
-    CASE WHEN n.session_id IS NULL THEN 0.6 ELSE 0.9 END AS certainty
+    CASE WHEN n.session_id IS NULL THEN 0.6 WHEN o.many > 1 THEN 0.65 ELSE 0.9 END AS certainty
 FROM over_network AS o
 LEFT JOIN named_sources AS n ON n.session_id = o.from_session_id
 UNION ALL

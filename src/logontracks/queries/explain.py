@@ -182,7 +182,7 @@ def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]
         connection,
         f"""SELECT CAST(NULL AS VARCHAR) AS hop_id, told_id(h.to_session_id) AS to_session_id,
             told_id(s.session_id) AS from_session_id, h.time, s.host AS from_host, s.account AS from_account,
-            h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, 0.0 AS certainty,
+            h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, CAST(0 AS DOUBLE) AS certainty,
             CAST(NULL AS BIGINT) AS candidates, CAST(NULL AS INTEGER) AS place, CAST(NULL AS VARCHAR) AS credential,
             h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = t.account_id AS same
         FROM hops AS h JOIN sessions AS t ON t.session_id = h.to_session_id

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import pyarrow as pa
+
 from logontracks import catalogue
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection
-from logontracks.queries.answer import Answer, answer, number
+from logontracks.engines.duckdb import Connection, literal
+from logontracks.queries.answer import Answer, answer
 from logontracks.queries.events import people_events
 from logontracks.queries.tables import among, row_of, with_tables
 
@@ -208,17 +210,29 @@ def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]
     return rows
 
 
+_ASKING = {4648, 4768, 4769, 4776, 8001}
+"""Events of what is asked for."""
+
+
 def _records(connection: Connection, rows: list[int], uids: list[int], *, limit: int, for_people: bool) -> Answer:
     """The records in the order of time, each with the part it plays and its own fields as written."""
-    connection.execute(f"""
-        CREATE TEMP TABLE roles AS
-        SELECT uid AS role_uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) AS role,
-            -- where clocks tell whole seconds only: what is asked for stands before what comes of it
-            MIN(CASE WHEN event_id IN (4648, 4768, 4769, 4776, 8001) THEN 0 ELSE 1 END) AS comes
-        FROM (SELECT uid, role, event_id FROM evidence JOIN events USING (uid) WHERE {among("row_id", rows)}
-            UNION ALL SELECT uid, 'joins', event_id FROM events WHERE {among("uid", uids)}) GROUP BY uid""")
-    where = "uid IN (SELECT role_uid FROM roles)"
-    total = number(connection, f"SELECT COUNT(*) FROM events WHERE {where}")
+    parts = dict.fromkeys(uids, "joins")
+    for uid, role in connection.execute(f"""
+        SELECT uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) FROM (
+            SELECT uid, role FROM evidence WHERE {among("row_id", rows)}
+            UNION ALL SELECT UNNEST({uids}::BIGINT[]), 'joins') GROUP BY uid""").fetchall():
+        parts[uid] = role
+    places = connection.execute(f"SELECT uid, time, event_id FROM events WHERE {among('uid', list(parts))}").fetchall()
+    # where clocks tell whole seconds only: what is asked for stands before what comes of it
+    connection.register("roles", pa.table({
+        "role_uid": pa.array([uid for uid, _, _ in places], pa.int64()),
+        "role": pa.array([parts[uid] for uid, _, _ in places], pa.string()),
+        "comes": pa.array([event_id not in _ASKING for _, _, event_id in places], pa.bool_()),
+    }))  # fmt: skip
+    # a file knows between which times its rows lie, and no more: whole rows are looked for at their times only
+    times = ", ".join(f"TIMESTAMP {literal(str(time))}" for time in sorted({time for _, time, _ in places if time}))
+    where = among("uid", [uid for uid, _, _ in places]) + (f" AND (time IN ({times}) OR time IS NULL)" if times else "")
+    total = len(places)
     told = people_events(connection, "uid", "record_id", "data") if for_people else "SELECT * FROM events"
     columns, host = ("e.* EXCLUDE (uid)", "host") if for_people else ("e.*", "computer")
     limited = f"LIMIT {limit}" if limit else ""

@@ -53,6 +53,7 @@ golden: $(READY)  ## rewrite tests/golden and tests/golden_sessions from the rea
 bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/make_data.py
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)
+	$(BIN)/python benchmarks/bench_forms.py
 
 bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
 	$(BIN)/logontracks simulate --out benchmarks/data/company --hosts 100 --users 120 --days 10 --form parquet

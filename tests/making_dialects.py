@@ -1,6 +1,7 @@
 """One event in every form that is read, as its sender writes it. Each function gives the text of one record."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -202,7 +203,7 @@ def windowsevent(told: Told) -> dict[str, Any]:
 
 
 def velociraptor(told: Told) -> dict[str, Any]:
-    own = {name: int(text, 0) if text.isdecimal() or text[:2] == "0x" else text for name, text in told.fields}
+    own = {name: int(text, 0) if re.fullmatch(r"\d+|0x[0-9a-fA-F]+", text) else text for name, text in told.fields}
     system = {
         "Provider": {"Name": told.provider}, "EventID": {"Value": told.event_id}, "Version": told.version,
         "Keywords": told.keywords, "TimeCreated": {"SystemTime": told.ticks / 10_000_000},

@@ -22,7 +22,7 @@ from logontracks.errors import CaseError
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
 
 MAKING = Path(__file__).with_name("making.py")
-KILLS = 24  # each way of killing twice: of one process or all, in a new case or over one, with workers left or not
+KILLS = 50  # spread over the run; of one process or all, in a new case or over one, with workers left or not
 
 
 @dataclass(frozen=True)

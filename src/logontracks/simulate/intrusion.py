@@ -9,7 +9,7 @@ from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Account, Host, Session
 from logontracks.simulate.network import Files, refused_ntlm, spaced, visit
 from logontracks.simulate.records import ADMIN, ADVAPI_SERVICES, DRIVE_C, IPC, WRITE, Caller, Style
-from logontracks.simulate.templates import EVENTLOG, SERVICES
+from logontracks.simulate.templates import EVENTLOG
 
 NAME = "stolen_passwords"
 STORY = (
@@ -155,14 +155,6 @@ def _install_remotely(
     path = program if program.startswith("%") else rf"%SystemRoot%\{program}"
     at = spaced(host, moment, 2200, 2600)
     records.service_installed(host, at, session, name, path)
-    values = {
-        "ServiceName": name,
-        "ImagePath": path,
-        "ServiceType": "user mode service",
-        "StartType": "demand start",
-        "AccountName": "LocalSystem",
-    }
-    host.log(7045, at, values, provider=SERVICES, user_sid=account.sid, process="services")
     for command in _commands(program):
         at = spaced(host, at, 20, 90)
         image = command if command.endswith(".exe") else _CMD

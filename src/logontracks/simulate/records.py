@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from logontracks.simulate.host import SYSTEM, ZERO_GUID, Account, Host, Session
 from logontracks.simulate.templates import AUDIT_FAILURE
+from logontracks.simulate.templates import SERVICES as SERVICE_CONTROL
 
 YES, NO = "%%1842", "%%1843"
 IMPERSONATION, DELEGATION = "%%1833", "%%1840"
@@ -344,6 +345,7 @@ def share_file(
 
 
 def service_installed(host: Host, moment: int, by: Session, name: str, path: str) -> None:
+    """4697 and, in the System log, 7045."""
     values = {
         **subject(by),
         "ServiceName": name,
@@ -356,6 +358,14 @@ def service_installed(host: Host, moment: int, by: Session, name: str, path: str
         "ParentProcessId": 0 if by.logon_type == 3 else host.pid("winlogon", moment),
     }
     host.log(4697, moment, values, activity=True)
+    values = {
+        "ServiceName": name,
+        "ImagePath": path,
+        "ServiceType": "user mode service",
+        "StartType": "demand start",
+        "AccountName": "LocalSystem",
+    }
+    host.log(7045, moment, values, provider=SERVICE_CONTROL, user_sid=by.account.sid, process="services")
 
 
 def account_lockout(host: Host, moment: int, account: Account, caller: str) -> None:

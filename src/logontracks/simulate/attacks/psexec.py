@@ -8,7 +8,6 @@ from logontracks.simulate.cast import Company
 from logontracks.simulate.host import MILLISECOND, MINUTE, SECOND, Host, Session
 from logontracks.simulate.network import Files, spaced, visit
 from logontracks.simulate.records import ADMIN, ADVAPI_SERVICES, IPC, OPEN_PIPE, WRITE, Caller, Style
-from logontracks.simulate.templates import SERVICES
 
 _TOOL = r"C:\Users\Public\Downloads\PsExec64.exe"
 _NAME, _PROGRAM = "PSEXESVC", "PSEXESVC.exe"
@@ -77,7 +76,7 @@ def by_command(company: Company, start: int) -> None:
     )
     at = spaced(server, session.opened, 60, 300)
     command = "/C start /b powershell.exe -noP -sta -w 1"
-    _make_service(server, at, session, "Updater", f"%COMSPEC% {command}")
+    records.service_installed(server, at, session, "Updater", f"%COMSPEC% {command}")
     at = spaced(server, at, 10, 30)
     records.process_started(
         server, at, server.system, stage.CMD, parent=_SERVICES, command_line=f"{stage.CMD} {command}"
@@ -126,23 +125,11 @@ def _install(company: Company, start: int) -> tuple[Foothold, Host, Session, int
         sessions.append(session)
     first, last = sessions[0], sessions[-1]
     at = max(session.opened for session in sessions) + company.rng.randint(2000, 2600) * MILLISECOND
-    _make_service(server, at, last, _NAME, rf"%SystemRoot%\{_PROGRAM}")
+    records.service_installed(server, at, last, _NAME, rf"%SystemRoot%\{_PROGRAM}")
     at = spaced(server, at, 2, 5)
     records.process_started(server, at, server.system, _PATH, parent=_SERVICES, command_line=_PATH)
     at = _open_pipes(server, spaced(server, at, 90, 160), first, client)
     return foothold, server, first, spaced(server, at, 5, 30)
-
-
-def _make_service(server: Host, moment: int, by: Session, name: str, path: str) -> None:
-    records.service_installed(server, moment, by, name, path)
-    values = {
-        "ServiceName": name,
-        "ImagePath": path,
-        "ServiceType": "user mode service",
-        "StartType": "demand start",
-        "AccountName": "LocalSystem",
-    }
-    server.log(7045, moment, values, provider=SERVICES, user_sid=by.account.sid, process="services")
 
 
 def _open_pipes(server: Host, moment: int, session: Session, client: Host) -> int:

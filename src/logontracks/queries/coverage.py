@@ -6,9 +6,9 @@ from datetime import datetime
 
 from logontracks import catalogue
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, interruptible, literal
-from logontracks.queries.answer import Answer, answer
-from logontracks.queries.tables import among, hosts_of, many, with_tables
+from logontracks.engines.duckdb import Connection, literal
+from logontracks.queries.answer import Answer, listed, moment
+from logontracks.queries.tables import among, answered, hosts_of, many
 
 
 def logs(case: Case, hosts: tuple[str, ...] = (), *, limit: int = 0, for_people: bool = False) -> Answer:
@@ -23,10 +23,9 @@ def logs(case: Case, hosts: tuple[str, ...] = (), *, limit: int = 0, for_people:
             if for_people
             else "*"
         )
-        return _listed(connection, f"SELECT {columns} FROM log_spans WHERE {where}", "1, 2, 3", limit).told(*notes)
+        return listed(connection, columns, f"FROM log_spans WHERE {where}", "1, 2, 3", limit).told(*notes)
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
 
 
 def coverage(
@@ -43,9 +42,9 @@ def coverage(
     def asked(connection: Connection) -> Answer:
         where, notes = _hosts(connection, hosts)
         if since is not None:
-            where += f" AND day >= CAST(TIMESTAMP {literal(since.isoformat(' '))} AS DATE)"
+            where += f" AND day >= CAST({moment(since)} AS DATE)"
         if until is not None:
-            where += f" AND day < TIMESTAMP {literal(until.isoformat(' '))}"
+            where += f" AND day < {moment(until)}"
         query = (
             f"""SELECT host, subcategory, SUM(records)::BIGINT AS records, COUNT(DISTINCT day) AS days,
                 MIN(day) AS first_day, MAX(day) AS last_day
@@ -53,10 +52,9 @@ def coverage(
             if for_people
             else f"SELECT * FROM coverage WHERE {where}"
         )
-        return _listed(connection, query, "1, 2, 3, 4", limit).told(*notes)
+        return listed(connection, "*", f"FROM ({query})", "1, 2, 3, 4", limit).told(*notes)
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
 
 
 def blind_spots(
@@ -76,10 +74,10 @@ def blind_spots(
             named = " OR ".join(f"contains(LOWER(host), {literal(host.lower().strip('*'))})" for host in hosts)
             where = f"({where} OR (host_id IS NULL AND (kind IN ('no_controller', 'no_controller_log') OR {named})))"
         if since is not None:
-            where += f" AND COALESCE(end_time, TIMESTAMP '9999-12-31') >= TIMESTAMP {literal(since.isoformat(' '))}"
+            where += f" AND COALESCE(end_time, TIMESTAMP '9999-12-31') >= {moment(since)}"
         if until is not None:
             begin = "COALESCE(start_time, end_time, TIMESTAMP '0001-01-01')"
-            where += f" AND {begin} < TIMESTAMP {literal(until.isoformat(' '))}"
+            where += f" AND {begin} < {moment(until)}"
         query = f"SELECT * FROM blind_spots WHERE {where}"
         if for_people:
             query = f"""
@@ -101,10 +99,9 @@ def blind_spots(
                     CASE WHEN host_id IS NULL AND kind <> 'no_named_log' THEN host END,
                     CASE WHEN kind = 'gap' THEN CAST(end_time AS DATE) END,
                     CASE WHEN kind <> 'gap' THEN COALESCE(uid, 0) END"""
-        return _listed(connection, query, "1, 2, 3, 4, 5, 6", limit).told(*notes)
+        return listed(connection, "*", f"FROM ({query})", "1, 2, 3, 4, 5, 6", limit).told(*notes)
 
-    found, notes = with_tables(case, asked)
-    return found.told(*notes)
+    return answered(case, asked)
 
 
 _AT = "strftime({}, '%Y-%m-%d %H:%M UTC')"
@@ -234,9 +231,3 @@ def policy(role: str) -> tuple[str, ...]:
 def _hosts(connection: Connection, hosts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     found, notes = hosts_of(connection, hosts)
     return (among("host_id", found) if hosts else "TRUE"), notes
-
-
-def _listed(connection: Connection, query: str, order: str, limit: int) -> Answer:
-    total = interruptible(connection, lambda: connection.execute(f"SELECT COUNT(*) FROM ({query})").fetchall()[0][0])
-    limited = f"LIMIT {limit}" if limit else ""
-    return answer(connection, f"SELECT * FROM ({query}) ORDER BY {order} {limited}", total)

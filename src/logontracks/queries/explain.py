@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -46,7 +45,7 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
         table, found = row_of(connection, text, tables=TABLES)
         key = "address_id" if table == "addresses" else f"{table[:-1]}_id"
         (row,) = _dicts(connection, f"SELECT * FROM {table} WHERE {key} = {found}")
-        (told,) = _dicts(connection, f"SELECT * REPLACE ({_told(table, key, row)}) FROM {table} WHERE {key} = {found}")
+        (ids,) = _dicts(connection, f"SELECT {_told(table, key, row)}")
         sessions = _sessions(connection, table, row)
         hops = _hops(connection, sessions)
         links = _dicts(
@@ -66,7 +65,7 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
             *(link["authentication_id"] for link in links),
         ]
         records = _records(connection, [found, *sessions], uids, limit=limit, for_people=for_people)
-        return Explanation(table, told, tuple(hops), tuple(links), records)
+        return Explanation(table, row | ids, tuple(hops), tuple(links), records)
 
     found, notes = with_tables(case, asked)
     return Explanation(found.table, found.row, found.hops, found.links, found.records.told(*notes))
@@ -81,10 +80,11 @@ def _dicts(connection: Connection, query: str) -> list[dict[str, Any]]:
 _SESSIONS = ("session_id", "to_session_id", "from_session_id", "root_session_id", "end_session_id")
 
 
-def _told(table: str, key: str, names: Iterable[str]) -> str:
+def _told(table: str, key: str, row: dict[str, Any]) -> str:
     """SQL for the ids of a row as lists show them."""
-    own = f"told('{table[0]}', {key}) AS {key}"
-    return ", ".join([own, *(f"told_id({name}) AS {name}" for name in _SESSIONS if name in names and name != key)])
+    others = (name for name in _SESSIONS if row.get(name) is not None and name != key)
+    own = f"told('{table[0]}', {row[key]}) AS {key}"
+    return ", ".join([own, *(f"told_id({row[name]}) AS {name}" for name in others)])
 
 
 def _sessions(connection: Connection, table: str, row: dict[str, Any]) -> list[int]:

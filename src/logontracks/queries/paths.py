@@ -218,11 +218,10 @@ def addresses(
     """Which machine had which address when. Raises CaseError when the tables have not been worked out."""
     columns = (
         """a.address, short(a.host) AS host, a.first_time, a.last_time, a.held_until, a.sightings,
-            replace(words(a.told_by), ' ', ', ') AS told_by, CASE WHEN a.conflict THEN 'shared' END AS conflict"""
+            words(replace(a.told_by, ' ', ', ')) AS told_by, CASE WHEN a.conflict THEN 'shared' END AS conflict"""
         if for_people
         else "a.* REPLACE (told('a', a.address_id) AS address_id)"
     )
-    columns = columns.replace("replace(words(a.told_by), ' ', ', ')", "words(replace(a.told_by, ' ', ', '))")
 
     def asked(connection: Connection) -> Answer:
         parts = ["TRUE"]

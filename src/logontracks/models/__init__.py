@@ -146,6 +146,8 @@ def parameters() -> Mapping[str, str]:
         "reserved_logon_ids": ", ".join(map(str, sorted(catalogue.reserved_logon_ids()))),
         "backslash": "CHR(92)",  # in a literal some engines take it for an escape
         "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
+        # the slice of time of a record and its neighbours: what is less than a slice apart shares one
+        "slices_around": "(SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step)",
         # what stands for the host itself, or for no address
         "no_addresses": "'127.0.0.1', '::1', 'LOCAL', '0.0.0.0', '::'",
         "ticket_option_words": ", ".join(

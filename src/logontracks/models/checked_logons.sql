@@ -4,16 +4,10 @@
 
 WITH checks AS (
     SELECT uid AS uid, host_id AS host_id, target_name_key AS name_key, time AS time,
-        FLOOR(micros(time) / $validation_us) AS slice
+        FLOOR(micros(time) / $validation_us) + n.step AS slice
     FROM logged
+    CROSS JOIN $slices_around AS n
     WHERE mark = 'validation' AND COALESCE(status, 0) = 0 AND target_name_key IS NOT NULL
-),
-around AS (
-    SELECT uid AS uid, host_id AS host_id, name_key AS name_key, time AS time, slice - 1 AS slice FROM checks
-    UNION ALL
-    SELECT uid AS uid, host_id AS host_id, name_key AS name_key, time AS time, slice AS slice FROM checks
-    UNION ALL
-    SELECT uid AS uid, host_id AS host_id, name_key AS name_key, time AS time, slice + 1 AS slice FROM checks
 ),
 logons AS (
     SELECT host_id AS host_id, target_name_key AS name_key, time AS time, FLOOR(micros(time) / $validation_us) AS slice,
@@ -23,6 +17,6 @@ logons AS (
 )
 SELECT c.uid AS uid, c.host_id AS host_id, c.name_key AS name_key, e.sid AS sid, e.domain_key AS domain_key,
     e.logon_type AS logon_type
-FROM around AS c
+FROM checks AS c
 JOIN logons AS e ON e.host_id = c.host_id AND e.name_key = c.name_key AND e.slice = c.slice
     AND ABS(micros(e.time) - micros(c.time)) <= $validation_us

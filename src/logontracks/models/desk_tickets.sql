@@ -14,7 +14,7 @@ sliced AS (
     SELECT c.session_id AS session_id, c.host_id AS host_id, c.account_id AS account_id, c.start_time AS start_time,
         c.us AS us, FLOOR(c.us / $desk_ticket_us) + n.step AS slice
     FROM came AS c
-    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step) AS n
+    CROSS JOIN $slices_around AS n
 ),
 asked AS (
     SELECT a.authentication_id AS authentication_id, a.account_id AS account_id, a.client_address AS client_address,

@@ -38,7 +38,7 @@ ends AS (
 sliced AS (
     SELECT n.*, FLOOR(n.us / $explicit_desktop_us) + s.step AS slice
     FROM ends AS n
-    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step) AS s
+    CROSS JOIN $slices_around AS s
 ),
 numbered AS (
     SELECT uid AS uid, from_host_id AS from_host_id, from_host AS from_host, session_id AS session_id,

@@ -12,7 +12,7 @@ WITH came AS (
         FLOOR(micros(s.start_time) / $clocks_apart_us) + n.step AS slice
     FROM session_sources AS s
     -- of times in slices none is missed: an account may have come a million times
-    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step) AS n
+    CROSS JOIN $slices_around AS n
     WHERE s.logon_type = 3 AND s.source_address IS NOT NULL
 ),
 asked AS (

@@ -15,13 +15,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from bench import apart
-from making_dialects import FAILURE, FORMS, SUCCESS, Told, xml
+from making_dialects import FAILURE, FORMS, SUCCESS, Told, lines, xml
 
 from logontracks.case import Case
 from logontracks.pipeline import ingest
@@ -48,6 +50,11 @@ def records(folder: Path) -> list[Told]:
     ]  # fmt: skip
 
 
+def as_line(shape: Callable[[Told], dict[str, Any]], told: Told) -> bytes:
+    """A record as a line of JSON."""
+    return lines([shape(told)]).encode()
+
+
 def copied(told: list[Told], size: int, write: Callable[[Told], bytes]) -> Iterator[bytes]:
     """Records of so many bytes together, each copy with record ids of its own."""
     written = 0
@@ -68,8 +75,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=4)
     wanted = parser.parse_args()
     writers: dict[str, Callable[[Told], bytes]] = {"xml": lambda told: f"{xml(told)}\n".encode()}
-    for name, (_, shape, _) in FORMS.items():
-        writers[name] = lambda told, shape=shape: (json.dumps(shape(told)) + "\n").encode()  # type: ignore[misc]
+    writers |= {name: partial(as_line, shape) for name, (_, shape, _) in FORMS.items()}
     print(f"| form, {wanted.jobs} jobs | MB | records | MB/s | records/s | peak MB |\n|---|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as scratch:
         told = records(Path(scratch))

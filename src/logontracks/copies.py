@@ -68,7 +68,8 @@ class Copies:
         Copies have the same host, log, record id, event id and second; without record ids only copies of one form are
         compared, by all they say, and the n-th of equal ones in one source is a copy of the n-th in another. A host's
         full name goes before its short one, which may stand for any full one; then a finer time before a coarser one
-        that it agrees with; then what says more. So the choice does not depend on the order in which copies arrive.
+        that it agrees with; then what says more; then the source of the first place. So the choice does not depend on
+        the order in which copies arrive.
         """
         parts = self._given // PART_ROWS + 1
         self._connection.execute('CREATE TEMP TABLE repeated ("row" BIGINT, uid BIGINT)')

@@ -8,7 +8,7 @@ range of hosts and ten-minute slots of one day that fits into memory; rows of on
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -79,11 +79,13 @@ class _Slice:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What to write. `own` are the days that have a folder of their own, `replaced` the files that are written anew."""
+    """What to write. `own` are the days that have a folder of their own, `replaced` the files that are written anew,
+    `places` the order of the sources, by which one of several equal copies stays: those of a single host come first."""
 
     slices: list[_Slice]
     own: frozenset[date]
     replaced: set[str]
+    places: Mapping[str, int]
 
 
 def _parquet(paths: list[Path], *, filename: bool = False) -> str:
@@ -186,16 +188,18 @@ def _find_overlaps(connection: Connection, writer: Writer) -> None:
     known = [writer.folder / file.path for file in writer.manifest.extents]
     old = f"UNION ALL BY NAME SELECT * FROM {_parquet(known)}" if known else ""
     connection.execute(f"""
+        CREATE TABLE all_runs AS
+        SELECT *, {_SHORT.format("LOWER(TRIM(computer))")} AS short, LOWER(TRIM(channel)) AS log
+        FROM (SELECT * FROM new_runs {old})""")
+    connection.execute("""
         CREATE TABLE doubled AS
-        WITH runs AS (SELECT *, {_SHORT.format("LOWER(TRIM(computer))")} AS short, LOWER(TRIM(channel)) AS log
-            FROM (SELECT * FROM new_runs {old})),
-        before AS (SELECT *, MAX(last_record_id) OVER (PARTITION BY short, log
+        WITH before AS (SELECT *, MAX(last_record_id) OVER (PARTITION BY short, log
                 ORDER BY first_record_id, last_record_id, source_sha256, first_time, records
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
-            FROM runs WHERE first_record_id IS NOT NULL)
+            FROM all_runs WHERE first_record_id IS NOT NULL)
         SELECT DISTINCT short, log FROM before
         WHERE reached >= first_record_id OR records - 1 > last_record_id - first_record_id
-        UNION SELECT DISTINCT short, log FROM runs WHERE first_record_id IS NULL""")
+        UNION SELECT DISTINCT short, log FROM all_runs WHERE first_record_id IS NULL""")
 
 
 def _kept(without: set[str]) -> str:
@@ -254,7 +258,11 @@ def _plan(connection: Connection, writer: Writer, staged: Staged, without: set[s
         else:
             groups.append([part])
             room = SLICE_ROWS - load if whole else 0
-    return _Plan([_joined(group) for group in groups], own, replaced)
+    names = connection.execute("SELECT source_sha256, COUNT(DISTINCT short) FROM all_runs GROUP BY ALL").fetchall()
+    hosts = dict(names)
+    own_first = sorted(sources.values(), key=lambda sha256: (hosts.get(sha256, 0), sha256))
+    places = {sha256: at for at, sha256 in enumerate(own_first)}
+    return _Plan([_joined(group) for group in groups], own, replaced, places)
 
 
 def _joined(group: list[_Slice]) -> _Slice:
@@ -359,7 +367,7 @@ def _write(connection: Connection, writer: Writer, sources: dict[int, str], plan
     tables = list(read()) if fits else None
     copies = None
     if part.compare:
-        copies = Copies(connection, {sha256: at for at, sha256 in enumerate(sorted(sources.values()))})
+        copies = Copies(connection, plan.places)
         for rows in read() if tables is None else tables:
             copies.give(rows)
         copies.decide()

@@ -1,7 +1,7 @@
 -- One row for each moment at which a desktop began or ceased to be used: locked, unlocked, connected, put to sleep.
 -- The Security log tells it by logon id; where it tells nothing of a host's connections, the log of terminal sessions
 -- does, by the terminal session. Sleep is the host's and goes for each desktop that is open.
--- Reads: logged, session_ids, boots, session_ends, terminals, wakes.
+-- Reads: logged, session_ids, boots, session_ends, terminals, wakes, folds, spans.
 
 WITH marked AS (
     SELECT b.host_id AS host_id, b.boot_id AS boot_id, i.session_logon_id AS logon_id, e.time AS time, e.seq AS seq,
@@ -31,6 +31,17 @@ LEFT JOIN session_ends AS n ON n.host_id = m.host_id AND n.boot_id = m.boot_id A
 WHERE n.end_time IS NULL OR m.time <= n.end_time OR (m.seq <= n.end_seq
     AND (n.end_certainty <> 'exact' OR micros(m.time) - micros(n.end_time) > $boot_kin_s * 1000000))
 UNION ALL
+-- the logon that unlocks a desktop tells it where the record of the unlock is missing
+SELECT f.host_id AS host_id, f.boot_id AS boot_id, f.home_id AS logon_id, s.start_time AS time, s.start_seq AS seq,
+    s.start_uid AS uid, 'unlock' AS mark
+FROM folds AS f
+JOIN spans AS s ON s.host_id = f.host_id AND s.boot_id = f.boot_id AND s.logon_id = f.logon_id
+    AND s.start_time IS NOT NULL
+JOIN audited AS a ON a.host_id = f.host_id AND a.locks = 1
+LEFT JOIN marked AS m ON m.host_id = f.host_id AND m.boot_id = f.boot_id AND m.logon_id = f.home_id
+    AND m.mark IN ('unlock', 'reconnect') AND ABS(micros(m.time) - micros(s.start_time)) <= $unlock_s * 1000000
+WHERE f.unlock = 1 AND f.home_id <> f.logon_id AND m.uid IS NULL
+UNION ALL
 SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, t.time AS time, t.seq AS seq, t.uid AS uid,
     CASE t.mark WHEN 'terminal_disconnect' THEN 'disconnect' ELSE 'reconnect' END AS mark
 FROM session_ends AS s
@@ -47,6 +58,6 @@ SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, e.tim
 FROM session_ends AS s
 JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
 JOIN slept AS e ON e.host_id = s.host_id
-    AND e.time > COALESCE(s.start_time, b.start_time)
+    AND e.time > COALESCE(s.start_time, s.first_time)
     AND e.time < COALESCE(s.end_time, b.end_time_max, e.time + INTERVAL '1' SECOND)
 WHERE s.is_desktop

@@ -16,7 +16,7 @@
 --   state VARCHAR: active, locked, screen_saver, disconnected, asleep
 --   duration_s DOUBLE: Length in seconds, a clock that was set taken out; NULL where an end is not known
 --   locks_known BOOLEAN: Whether the host is seen to log locks, and its log has no gap in this time; where not, active may
---     be locked
+--     be locked, and locked active
 --   start_uid BIGINT: Record that began it
 --   end_uid BIGINT: Record that ended it
 
@@ -105,9 +105,12 @@ gappy AS (
     SELECT DISTINCT k.session_id AS session_id, k.n AS n
     FROM kept AS k
     JOIN sessions_told AS s ON s.session_id = k.session_id
-    JOIN log_gaps AS g ON g.host_id = s.host_id AND k.start_time < g.until_time
-        AND CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END > g.from_time
-    WHERE k.state = 'active'
+    -- a session that is open when its log ends is open for all the log tells
+    JOIN log_gaps AS g ON g.host_id = s.host_id AND COALESCE(k.start_time, s.first_time) < g.until_time
+        AND CASE WHEN k.next_n IS NOT NULL THEN k.next_time > g.from_time
+            WHEN s.end_time IS NOT NULL THEN s.end_time > g.from_time
+            ELSE g.until_time < TIMESTAMP '9999-12-31 00:00:00' END
+    WHERE k.state IN ('active', 'locked')
 )
 SELECT
     k.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.account AS account,

@@ -1,5 +1,5 @@
 -- One row for each session after folding: what belongs to it, and how it ended.
--- Reads: spans, desks, folds, boots, terminals, logged, extents, host_names.
+-- Reads: spans, desks, folds, boots, terminals, logged, log_runs.
 -- seq is a place in the Security log; end_seq of an end that is not in that log is where its boot ends.
 
 WITH own AS (
@@ -29,30 +29,19 @@ guests AS (
 clears AS (
     SELECT e.host_id AS host_id, e.seq AS seq, MIN(e.uid) AS uid, MIN(e.time) AS time
     FROM logged AS e
-    JOIN host_names AS n ON n.host_id = e.host_id
-    JOIN extents AS x ON x.channel = e.channel AND LOWER(x.computer) = n.computer_key AND x.first_record_id = e.record_id
-    LEFT JOIN extents AS y ON y.channel = e.channel AND LOWER(y.computer) = n.computer_key
-        AND y.first_record_id < e.record_id AND y.last_record_id >= e.record_id - 1
+    JOIN log_runs AS x ON x.host_id = e.host_id AND x.channel = e.channel AND x.first_id = e.record_id
+    LEFT JOIN log_runs AS y ON y.host_id = e.host_id AND y.channel = e.channel
+        AND y.first_id < e.record_id AND y.last_id >= e.record_id - 1
     WHERE e.mark = 'clear' AND e.channel = 'Security' AND y.channel IS NULL
     GROUP BY e.host_id, e.seq
 ),
 -- where records are missing from the Security log: the place of the first one after
-gaps AS (
-    SELECT n.host_id AS host_id, x.first_record_id AS seq,
-        MAX(x.last_record_id) OVER (
-            PARTITION BY n.host_id
-            ORDER BY x.first_record_id ASC NULLS LAST, x.last_record_id ASC NULLS LAST, x.source_sha256 ASC NULLS LAST,
-                x.first_time ASC NULLS LAST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
-    FROM extents AS x
-    JOIN host_names AS n ON n.computer_key = LOWER(x.computer)
-    WHERE x.channel = 'Security' AND x.first_record_id IS NOT NULL
-),
 last_gaps AS (
-    SELECT b.host_id AS host_id, b.boot_id AS boot_id, MAX(g.seq) AS seq
+    SELECT b.host_id AS host_id, b.boot_id AS boot_id, MAX(g.first_id) AS seq
     FROM boots AS b
-    JOIN gaps AS g ON g.host_id = b.host_id AND g.seq > g.reached + 1 AND g.seq > COALESCE(b.security_from, -1)
-        AND g.seq < COALESCE(b.security_until, 4611686018427387904)
+    JOIN log_runs AS g ON g.host_id = b.host_id AND g.channel = 'Security' AND g.first_id > g.reached + 1
+        AND g.first_id > COALESCE(b.security_from, -1)
+        AND g.first_id < COALESCE(b.security_until, 4611686018427387904)
     GROUP BY b.host_id, b.boot_id
 ),
 cleared AS (
@@ -96,7 +85,7 @@ told AS (
     SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id,
         CASE WHEN COALESCE(s.homeless, FALSE) THEN NULL ELSE s.start_seq END AS start_seq,
         CASE WHEN COALESCE(s.homeless, FALSE) THEN NULL ELSE s.start_time END AS start_time,
-        s.first_seq AS first_seq,
+        s.first_seq AS first_seq, s.first_time AS first_time,
         GREATEST(s.last_seq, COALESCE(g.last_seq, s.last_seq)) AS last_seq,
         CASE WHEN g.last_seq > s.last_seq THEN g.last_time ELSE s.last_time END AS last_time,
         CASE WHEN g.last_seq > s.last_seq THEN g.last_uid ELSE s.last_uid END AS last_uid,
@@ -142,7 +131,7 @@ reasons AS (
 )
 SELECT
     t.host_id AS host_id, t.boot_id AS boot_id, t.logon_id AS logon_id, t.start_seq AS start_seq, t.start_time AS start_time,
-    t.first_seq AS first_seq, t.last_seq AS last_seq, t.last_time AS last_time, t.last_uid AS last_uid,
+    t.first_seq AS first_seq, t.first_time AS first_time, t.last_seq AS last_seq, t.last_time AS last_time, t.last_uid AS last_uid,
     t.admin_uid AS admin_uid, t.returns AS returns, t.shares AS shares, t.winrm AS winrm,
     t.terminal_session AS terminal_session, t.seat_uid AS seat_uid, t.homeless AS homeless, t.is_desktop AS is_desktop,
     t.stays AS stays, t.boot_start AS boot_start, t.log_end AS log_end, r.reason AS end_reason,

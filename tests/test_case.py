@@ -25,7 +25,7 @@ from logontracks.cli import main
 from logontracks.cli.options import run
 from logontracks.errors import CaseError
 from logontracks.manifest import FORMAT, MANIFEST
-from logontracks.models import host_names
+from logontracks.models import host_logs
 
 HOUR = DAY // 24
 
@@ -380,7 +380,7 @@ def interrupt_soon() -> threading.Timer:
 
 def test_ctrl_c_ends_a_python_model(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Case(built).digest()
-    monkeypatch.setattr(host_names, "work", lambda _: spin())
+    monkeypatch.setattr(host_logs, "work", lambda _: spin())
     begun = time.monotonic()
     interrupt_soon()
     code, told = command("build", "--again", "--case", built)

@@ -7,7 +7,7 @@ import pytest
 from making_events import given
 
 from logontracks import models
-from logontracks.models.host_names import Stretch, hosts
+from logontracks.models.host_logs import Host, Renamed, Stretch, hosts
 
 
 def chain(names: list[str]) -> list[Stretch]:
@@ -17,15 +17,15 @@ def chain(names: list[str]) -> list[Stretch]:
 
 def test_a_chain_of_names_is_in_the_order_of_use() -> None:
     names = [f"{n * 7919 % 20000}" for n in range(20000)]
-    assert hosts(chain(names)) == [names]
+    assert hosts(chain(names)) == [Host(names)]
 
 
 def test_names_that_follow_each_other_in_a_circle_begin_with_the_first() -> None:
     there, back = chain(["b", "a"]), chain(["a", "b"])
-    assert hosts([*there, *(each._replace(source="b", first_time=9) for each in back)]) == [["b", "a"]]
+    assert hosts([*there, *(each._replace(source="b", first_time=9) for each in back)]) == [Host(["b", "a"])]
     short = chain(["ws1", "ws1.larch"])
     again = [each._replace(source="b", first_time=each.first_time + 9) for each in chain(["ws1.larch", "ws1"])]
-    assert hosts(short + again) == [["ws1", "ws1.larch"]]
+    assert hosts(short + again) == [Host(["ws1", "ws1.larch"])]
 
 
 @pytest.mark.parametrize("many", [3, 2000])
@@ -36,6 +36,7 @@ def test_the_text_of_all_names_is_bounded(many: int, tmp_path: Path) -> None:
          "time": start + timedelta(minutes=n), "source_sha256": "a"}
         for n in range(many)
     )  # fmt: skip
+    models.make("host_logs", connection, tmp_path)
     models.make("host_names", connection, tmp_path)
     ((rows, hosts_, names),) = connection.execute(
         "SELECT COUNT(*), COUNT(DISTINCT host_id), MIN(names) FROM host_names"
@@ -48,3 +49,64 @@ def test_the_text_of_all_names_is_bounded(many: int, tmp_path: Path) -> None:
         assert names.startswith("WS000000 WS000001 ")
         assert " ... WS0019" in names
         assert names.endswith(" WS001998 WS001999")
+
+
+def log(source: str, *names: str, channel: str = "Security", gap: int = 0) -> list[Stretch]:
+    """A log whose names follow each other, with so many records missing between them."""
+    return [
+        Stretch(source, channel, name, name, n * 100, n * 100 + 99 - gap, n * DAY, (n + 1) * DAY - 1)
+        for n, name in enumerate(names)
+    ]
+
+
+DAY = 86_400_000_000
+
+
+def test_machines_that_were_made_from_one_image_have_its_records_each_by_its_own_log() -> None:
+    found = hosts([*log("a", "win", "a.elm"), *log("b", "win", "b.elm"), *log("c", "win", "b.elm", channel="System")])
+    assert found == [Host(["win", "a.elm"], {"win": {"a"}}), Host(["win", "b.elm"], {"win": {"b", "c"}})]
+
+
+def test_a_log_with_missing_records_is_told_by_the_other_one_of_its_host() -> None:
+    system = [*log("s", "win", "a.elm", channel="System"), *log("t", "win", "b.elm", channel="System")]
+    found = hosts([*log("a", "win", "a.elm", gap=9), *system])
+    assert found == [Host(["win", "a.elm"], {"win": {"a", "s"}}), Host(["win", "b.elm"], {"win": {"t"}})]
+
+
+def test_records_under_the_name_of_an_image_in_the_log_of_a_collector_may_be_of_any_machine() -> None:
+    forwarded = [*log("f", "win"), *(each._replace(first_id=5, last_id=500) for each in log("f", "a.elm"))]
+    found = hosts([*log("a", "win", "a.elm"), *log("b", "win", "b.elm"), *forwarded])
+    assert Host(["win"], {"win": {"f"}}, is_image=True) in found
+    assert Host(["win", "a.elm"], {"win": {"a"}}) in found
+
+
+def test_the_image_itself_is_one_machine_where_one_log_of_it_is_left() -> None:
+    image = [each._replace(last_time=9 * DAY) for each in log("i", "win")]
+    found = hosts([*log("a", "win", "a.elm"), *image])
+    assert found == [Host(["win", "a.elm"], {"win": {"a"}}), Host(["win"], {"win": {"i"}})]
+    two = [each._replace(source="j") for each in image]
+    assert Host(["win"], {"win": {"i", "j"}}, is_image=True) in hosts([*log("a", "win", "a.elm"), *image, *two])
+
+
+def test_a_host_that_got_the_name_of_another_has_only_its_own_records() -> None:
+    later = [each._replace(first_time=each.first_time + 5 * DAY, last_time=each.last_time + 5 * DAY)
+             for each in log("b", "new", "app.elm")]  # fmt: skip
+    found = hosts([*log("a", "app.elm", "old.elm"), *later])
+    assert Host(["new", "app.elm"], {"app.elm": {"b"}}) in found
+    assert Host(["app.elm", "old.elm"], {"app.elm": {"a"}}) in found
+
+
+def test_a_record_tells_what_lost_records_do_not() -> None:
+    renamed = log("a", "app.elm", "app-n.elm", gap=9)
+    assert hosts(renamed) == [Host(["app-n.elm"]), Host(["app.elm"])]
+    assert hosts(renamed, [Renamed("app", "app-n", DAY)]) == [Host(["app.elm", "app-n.elm"])]
+
+
+def test_a_rename_that_could_be_of_two_hosts_joins_none() -> None:
+    renamed = [*log("a", "app.elm", "app-n.elm", gap=9), *log("b", "app.oak")]
+    assert len(hosts(renamed, [Renamed("app", "app-n", DAY)])) == 3
+
+
+def test_a_name_that_was_in_use_long_before_is_not_the_new_one_of_another() -> None:
+    apart = [*log("a", "app.elm"), *log("b", "app-n.elm")]
+    assert len(hosts(apart, [Renamed("app", "app-n", 5 * DAY)])) == 2

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from logontracks.engines.duckdb import Connection
 
 MODELS = (
+    "host_logs",
     "host_names",
+    "log_runs",
     "log_generations",
     "logged",
     "boot_evidence",

@@ -1,7 +1,7 @@
 -- One row for each thing that makes the logs of a host tell less than they seem to: gaps, clears, an event log service
 -- that stopped, changes of auditing, clocks that were set, what is not audited although it must have happened, logs that
 -- are not here at all. What is missing is said only where its trigger must have happened.
--- Reads: log_spans, extents, host_names, logged, event_counts, sessions, authentications, accounts, silences, skews,
+-- Reads: log_spans, log_runs, host_names, host_logs, logged, event_counts, sessions, authentications, accounts, silences, skews,
 -- unlogged, blind_spot_texts, audit_policy, event_kinds.
 -- NULL: host_id where the host has no log here; times where the row is about all of the log.
 --
@@ -23,24 +23,8 @@
 --   policy_path VARCHAR: Where group policy has it; up to Windows 2003 that of the category
 --   uid BIGINT: Record that tells it, where one does
 
-WITH runs AS (
-    SELECT n.host_id AS host_id, x.channel AS channel, x.first_record_id AS first_id, x.first_time AS first_time,
-        MAX(x.last_record_id) OVER (
-            PARTITION BY n.host_id, x.channel
-            ORDER BY x.first_record_id ASC NULLS LAST, x.last_record_id ASC NULLS LAST, x.source_sha256 ASC NULLS LAST,
-                x.first_time ASC NULLS LAST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached,
-        MAX(x.last_time) OVER (
-            PARTITION BY n.host_id, x.channel
-            ORDER BY x.first_record_id ASC NULLS LAST, x.last_record_id ASC NULLS LAST, x.source_sha256 ASC NULLS LAST,
-                x.first_time ASC NULLS LAST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached_time
-    FROM extents AS x
-    JOIN host_names AS n ON n.computer_key = LOWER(x.computer)
-    WHERE x.first_record_id IS NOT NULL
-),
 -- who did what a record tells of, and with which program
-told AS (
+WITH told AS (
     SELECT e.host_id AS host_id, e.channel AS channel, e.mark AS mark, e.event_id AS event_id, e.time AS time,
         e.uid AS uid, e.seq AS seq, e.record_id AS record_id, e.old_time AS old_time, e.new_time AS new_time,
         e.object_name AS object_name, e.audit_subcategory AS audit_subcategory, e.audit_changes AS audit_changes,
@@ -87,7 +71,8 @@ stops AS (
 days AS (
     SELECT n.host_id AS host_id, c.day AS day, MAX(CASE WHEN c.channel = 'Security' THEN 1 ELSE 0 END) AS security
     FROM event_counts AS c
-    JOIN host_names AS n ON n.computer_key = LOWER(c.computer)
+    JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
+        AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
     WHERE c.channel IN ('Security', 'System')
     GROUP BY n.host_id, c.day
 ),
@@ -96,12 +81,12 @@ serving AS (
     SELECT DISTINCT channel AS channel FROM logged
 ),
 found AS (
-    SELECT r.host_id AS host_id, r.channel AS channel, 'gap' AS kind, r.reached_time AS start_time,
+    SELECT r.host_id AS host_id, r.channel AS channel, 'gap' AS kind, r.told_until AS start_time,
         r.first_time AS end_time, r.first_id - r.reached - 1 AS amount,
         CASE WHEN r.first_id = r.reached + 2 THEN CONCAT('record ', CAST(r.first_id - 1 AS VARCHAR))
             ELSE CONCAT('records ', CAST(r.reached + 1 AS VARCHAR), ' to ', CAST(r.first_id - 1 AS VARCHAR)) END AS detail,
         CAST(NULL AS BIGINT) AS uid
-    FROM runs AS r
+    FROM log_runs AS r
     JOIN log_spans AS s ON s.host_id = r.host_id AND s.channel = r.channel
     JOIN serving AS v ON v.channel = r.channel
     WHERE r.first_id > r.reached + 1 AND s.part >= $selection_part AND s.runs <= $selection_runs
@@ -119,7 +104,7 @@ found AS (
         CASE WHEN r.host_id IS NULL THEN 'cleared' ELSE 'clear' END AS kind, CAST(NULL AS TIMESTAMP) AS start_time,
         e.time AS end_time, CAST(NULL AS BIGINT) AS amount, e.by_whom AS detail, e.uid AS uid
     FROM told AS e
-    LEFT JOIN runs AS r ON r.host_id = e.host_id AND r.channel = e.channel AND r.first_id = e.record_id
+    LEFT JOIN log_runs AS r ON r.host_id = e.host_id AND r.channel = e.channel AND r.first_id = e.record_id
         AND (r.reached IS NULL OR r.reached < r.first_id - 1)
     WHERE e.mark = 'clear' AND COALESCE(e.object_name, e.channel) = e.channel
     UNION ALL
@@ -187,6 +172,12 @@ found AS (
         CAST(NULL AS VARCHAR) AS detail, CAST(NULL AS BIGINT) AS uid
     FROM skews AS k
     GROUP BY k.host_id, k.skew_s
+    UNION ALL
+    SELECT DISTINCT n.host_id AS host_id, CAST(NULL AS VARCHAR) AS channel, 'image_name' AS kind,
+        CAST(NULL AS TIMESTAMP) AS start_time, CAST(NULL AS TIMESTAMP) AS end_time, CAST(NULL AS BIGINT) AS amount,
+        CAST(NULL AS VARCHAR) AS detail, CAST(NULL AS BIGINT) AS uid
+    FROM host_names AS n
+    WHERE n.is_image
     UNION ALL
     SELECT s.host_id AS host_id, 'Security' AS channel, s.kind AS kind, CAST(NULL AS TIMESTAMP) AS start_time,
         CAST(NULL AS TIMESTAMP) AS end_time, s.amount AS amount, CAST(NULL AS VARCHAR) AS detail,

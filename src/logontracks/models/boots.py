@@ -3,8 +3,9 @@
 Each kind of evidence is enough alone; several of one start are told as one. Each channel is cut in its own order, as
 record ids of two channels cannot be compared, and the cuts are then aligned by the time of the start. Fast startup and
 hibernation are no boots: the kernel and its logon ids go on. A row is also made for the life that the logs begin in.
-Times are as logged, so that a life whose clock was set back may end before it starts.
-Reads: boot_evidence, logged, host_names.
+Times are as logged, so that a life whose clock was set back may end before it starts. Under the name of an image the
+lives of several machines may be mixed: their ends are unknown.
+Reads: boot_evidence, logged, log_runs, host_names.
 
 Columns:
   boot_id BIGINT: Identity of the boot, from its first evidence; no other row of any table has the same
@@ -33,15 +34,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate, groupby, zip_longest
-from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from logontracks.models.log_places import NOWHERE, Ask, first_after, give, outlived, take_back
 from logontracks.models.starts import (
     COLD,
     LATE_RECORDS,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from logontracks.engines.duckdb import Connection
 
 STOPS = {"audit_stop", "log_stop", "system_stop"}
-NOWHERE = 1 << 62  # a place behind every record
 _BATCH = 10_000
 _FEW = 32  # lives of a host that each of its records is compared with; of more, records are sorted to find theirs
 
@@ -81,6 +81,7 @@ class Life:
     first_time: datetime | None = None
     last_time: datetime | None = None
     place_empty: bool = True  # the Security log has no record of it
+    broken_off: bool = False  # it lacks records between this life and the next
 
     @property
     def marks(self) -> list[str]:
@@ -92,20 +93,6 @@ class Life:
         told = [start.claim for start in starts if start.claim]
         seen = [start.time for start in starts if set(start.marks) - {"ids_fell"}]
         return told[0] if told else min(seen) if seen else self.claim
-
-
-class Ask(NamedTuple):
-    """Where is the first Security record of a host after a place and a time, before another place?"""
-
-    host_id: int
-    after: int
-    until: int
-    time: datetime
-    logons_only: bool = False
-
-    @property
-    def stretch(self) -> tuple[int, int, int, bool]:
-        return self.host_id, self.after, self.until, self.logons_only
 
 
 def work(connection: Connection) -> pa.Table:
@@ -120,15 +107,18 @@ def work(connection: Connection) -> pa.Table:
     for host, signs in groupby(_signs(rows), key=lambda sign: sign.host_id):
         own = list(signs)
         lives[host], ends[host] = _lives(own), _ends(own)
-    for (host,) in connection.execute("SELECT DISTINCT host_id FROM host_names").fetchall():
+    images: set[int] = set()
+    for host, is_image in connection.execute("SELECT DISTINCT host_id, is_image FROM host_names").fetchall():
         lives.setdefault(host, [Life()])
+        if is_image:
+            images.add(host)
     lives = dict(sorted(lives.items()))
     _place_starts(connection, lives)
     for host, stops in ends.items():
         _assign_stops(lives[host], stops)
     _cut_after_stops(connection, lives)
     _last_signs(connection, lives)
-    told = [row for host, own in lives.items() for row in _rows(host, own)]
+    told = [row for host, own in lives.items() for row in _rows(host, own, mixed=host in images)]
     return pa.Table.from_pylist(told, schema=_TYPES)
 
 
@@ -197,7 +187,7 @@ def _place_starts(connection: Connection, lives: dict[int, list[Life]]) -> None:
                 hinted.append((life, Ask(host, life.security.after, life.security.seq, life.security.claim)))
             before = before if life.place is None else life.place
     for asked in (seen, hinted):
-        for (life, ask), place in zip(asked, _first_after(connection, [ask for _, ask in asked]), strict=True):
+        for (life, ask), place in zip(asked, first_after(connection, [ask for _, ask in asked]), strict=True):
             life.place = ask.until if place is None else place
     for own in lives.values():
         reached = -NOWHERE
@@ -237,10 +227,10 @@ def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> No
                     wait_s = seconds("boot_quiet_s" if sign.mark in STOPS else "shutdown_asked_s")
                     ask = Ask(host, from_, until, sign.time + wait_s, sign.mark not in STOPS)
                     asked.append((life, sign, ask))
-    places = _first_after(connection, [ask for *_, ask in asked])
-    outlived = _outlived(connection, [(ask, place) for (*_, ask), place in zip(asked, places, strict=True)])
+    places = first_after(connection, [ask for *_, ask in asked])
+    still_used = outlived(connection, [(ask, place) for (*_, ask), place in zip(asked, places, strict=True)])
     cuts: dict[int, dict[int, Sign]] = defaultdict(dict)
-    for (life, sign, _), place, ran_on in zip(asked, places, outlived, strict=True):
+    for (life, sign, _), place, ran_on in zip(asked, places, still_used, strict=True):
         if place is not None and not ran_on:
             cuts[id(life)].setdefault(place, sign)
     for host, own in lives.items():
@@ -261,75 +251,24 @@ def _cut(own: list[Life], cuts: dict[int, dict[int, Sign]]) -> Iterator[Life]:
         yield from parts
 
 
-def _first_after(connection: Connection, asks: list[Ask]) -> list[int | None]:
-    """Answers to the questions, in their order. The stretches that are asked about may not overlap."""
-    if not asks:
-        return []
-    stretches = {stretch: n for n, stretch in enumerate(dict.fromkeys(ask.stretch for ask in asks))}
-    moments = sorted({(stretches[ask.stretch], ask.time) for ask in asks})
-    _give(connection, "stretches", "n host_id after until logons_only", [(n, *each) for each, n in stretches.items()])
-    _give(connection, "moments", "n moment", moments)
-    # a record answers the latest moment that it is behind; what answers a later one, answers all before as well
-    found = {
-        (n, moment): seq
-        for n, moment, seq in connection.execute("""
-            SELECT m.n, m.moment, MIN(r.seq) FROM (
-                SELECT s.n, e.seq, e.time
-                FROM (SELECT * FROM logged AS o SEMI JOIN stretches AS h ON h.host_id = o.host_id
-                    WHERE o.channel = 'Security') AS e
-                ASOF JOIN stretches AS s ON e.host_id = s.host_id AND e.seq > s.after
-                WHERE e.seq < s.until AND (e.mark = 'logon' OR NOT s.logons_only)) AS r
-            ASOF JOIN moments AS m ON r.n = m.n AND r.time >= m.moment
-            GROUP BY m.n, m.moment""").fetchall()
-    }
-    _take_back(connection, "stretches", "moments")
-    answers: dict[tuple[int, datetime], int | None] = {}
-    for n, later in groupby(reversed(moments), key=itemgetter(0)):
-        first = NOWHERE
-        for _, moment in later:
-            first = min(first, found.get((n, moment), NOWHERE))
-            answers[n, moment] = None if first == NOWHERE else first
-    return [answers[stretches[ask.stretch], ask.time] for ask in asks]
-
-
-def _outlived(connection: Connection, cuts: list[tuple[Ask, int | None]]) -> list[bool]:
-    """Whether a session from before the place is used behind it: then the host that was asked to stop never did."""
-    asked = [(n, ask.host_id, place) for n, (ask, place) in enumerate(cuts) if ask.logons_only and place is not None]
-    if not asked:
-        return [False] * len(cuts)
-    _give(connection, "cuts", "n host_id place", asked)
-    _give(connection, "stretches", "host_id after", sorted({ask[:2] for ask, _ in cuts if ask.logons_only}))
-    found = connection.execute("""
-        WITH uses AS (
-            SELECT e.host_id, e.target_logon_id AS logon_id, e.seq, SUM(CASE WHEN e.mark = 'logon' THEN 1 ELSE 0 END)
-                OVER (PARTITION BY e.host_id, e.target_logon_id ORDER BY e.seq) AS logons
-            FROM stretches AS s
-            JOIN logged AS e ON e.host_id = s.host_id AND e.seq >= s.after
-            WHERE e.channel = 'Security' AND e.target_logon_id IS NOT NULL AND e.mark IS NOT NULL),
-        sessions AS (
-            SELECT host_id, MIN(seq) AS first_seq, MAX(seq) AS last_seq FROM uses
-            WHERE logons > 0 GROUP BY host_id, logon_id, logons),
-        reaching AS (
-            SELECT host_id, first_seq, MAX(last_seq) OVER (PARTITION BY host_id ORDER BY first_seq) AS last_seq
-            FROM sessions)
-        SELECT c.n FROM cuts AS c ASOF JOIN reaching AS r ON r.host_id = c.host_id AND c.place > r.first_seq
-        WHERE r.last_seq >= c.place""").fetchall()
-    _take_back(connection, "cuts", "stretches")
-    ran_on = {n for (n,) in found}
-    return [n in ran_on for n in range(len(cuts))]
-
-
 def _last_signs(connection: Connection, lives: dict[int, list[Life]]) -> None:
     """First and last record of each life: in the order of the Security log, and by time in the others where no clock
-    was set so that times of two lives mix."""
+    was set so that times of two lives mix. Where the Security log lacks records between a life and the next one, the
+    host may have started there unseen: what others have from then on may be of a life between."""
+    gaps: dict[int, list[int]] = defaultdict(list)
+    for host, place in connection.execute("""
+            SELECT host_id, first_id FROM log_runs WHERE channel = 'Security' AND first_id > reached + 1
+            ORDER BY host_id, first_id""").fetchall():
+        gaps[host].append(place)
+    places = {host: _places_behind(own) for host, own in lives.items()}
     few = {host: own for host, own in lives.items() if len(own) <= _FEW}
     many = {host: own for host, own in lives.items() if len(own) > _FEW}
     for join, hosts in (("JOIN", few), ("ASOF JOIN", many)):
         if not hosts:
             continue
-        _give(connection, "spans", "host_id life from_seq until_seq",
+        give(connection, "spans", "host_id life from_seq until_seq",
               [(host, *span) for host, own in hosts.items() for span in _spans(own)])  # fmt: skip
-        _give(connection, "windows", "host_id life from_time until_time",
+        give(connection, "windows", "host_id life from_time until_time",
               [(host, *window) for host, own in hosts.items() for window in _windows(own)])  # fmt: skip
         ends = connection.execute(f"""
             SELECT s.host_id, s.life, MIN(row(e.seq, e.uid, e.time)), MAX(row(e.seq, -e.uid, e.time, e.host))
@@ -343,35 +282,21 @@ def _last_signs(connection: Connection, lives: dict[int, list[Life]]) -> None:
                 WHERE o.channel <> 'Security') AS e
             {join} windows AS w ON e.host_id = w.host_id AND e.time >= w.from_time
             WHERE e.time < w.until_time GROUP BY w.host_id, w.life""").fetchall()
-        _take_back(connection, "spans", "windows")
+        take_back(connection, "spans", "windows")
         for host, at, first, last in ends:
             life = lives[host][at]
             _, life.first_uid, life.first_time = first
-            _, uid, life.last_time, life.host = last
+            seq, uid, life.last_time, life.host = last
             life.last_uid, life.place_empty = -uid, False
+            until = places[host][at]
+            gap = bisect_right(gaps[host], seq)
+            life.broken_off = until < NOWHERE and gap < len(gaps[host]) and gaps[host][gap] <= until
         for host, at, (time, uid, name) in others:
             life = lives[host][at]
-            if life.last_time is None or time > life.last_time:
+            if life.last_time is None or (time > life.last_time and not life.broken_off):
                 life.last_uid, life.last_time = -uid, time
             life.host = life.host or name
             life.first_uid = life.first_uid if life.first_uid is not None else -uid
-
-
-_KINDS = {"logons_only": pa.bool_(), **dict.fromkeys(("moment", "from_time", "until_time"), pa.timestamp("us"))}
-
-
-def _give(connection: Connection, name: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Rows as a table that SQL can join."""
-    arrays = {
-        column: pa.array([row[at] for row in rows], _KINDS.get(column, pa.int64()))
-        for at, column in enumerate(columns.split())
-    }
-    connection.register(name, pa.table(arrays))
-
-
-def _take_back(connection: Connection, *names: str) -> None:
-    for name in names:
-        connection.unregister(name)
 
 
 def _places_behind(own: list[Life]) -> list[int]:
@@ -404,7 +329,7 @@ def _windows(own: list[Life]) -> Iterator[tuple[int, datetime, datetime]]:
             yield at, from_, until
 
 
-def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
+def _rows(host_id: int, own: list[Life], *, mixed: bool) -> Iterable[dict[str, object]]:
     number = 0
     known: set[int] = set()
     system_until: list[int | None] = [None]
@@ -430,6 +355,7 @@ def _rows(host_id: int, own: list[Life]) -> Iterable[dict[str, object]]:
             "system_until": system_until[-1 - at],
             "start_uid": start.uid if start else None,
             **_end(life, own[at + 1] if at + 1 < len(own) else None),
+            **({"end_certainty": "unknown"} if mixed else {}),
         }
 
 

@@ -1,6 +1,6 @@
 -- One row for each audit subcategory that a host wrote records of on a day, and for each of its other logs that serves:
 -- what is there. A day without a row is one without such a record.
--- Reads: event_counts, host_names, event_kinds, logged, status_codes.
+-- Reads: event_counts, host_logs, host_names, event_kinds, logged, status_codes.
 -- A failed logon is of the subcategory Account Lockout when the account was locked, else of Logon.
 --
 -- Columns:
@@ -14,10 +14,12 @@
 --   kinds BIGINT: Different kinds of records
 
 WITH counted AS (
-    SELECT LOWER(computer) AS computer_key, channel AS channel, provider AS provider, event_id AS event_id, day AS day,
-        MAX(records) AS records
-    FROM event_counts
-    GROUP BY LOWER(computer), channel, provider, event_id, day
+    SELECT n.host_id AS host_id, n.computer_key AS computer_key, c.channel AS channel, c.provider AS provider,
+        c.event_id AS event_id, c.day AS day, MAX(c.records) AS records
+    FROM event_counts AS c
+    JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
+        AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
+    GROUP BY n.host_id, n.computer_key, c.channel, c.provider, c.event_id, c.day
 ),
 locked AS (
     SELECT e.host_id AS host_id, e.channel AS channel, CAST(e.time AS DATE) AS day, COUNT(*) AS records
@@ -27,14 +29,13 @@ locked AS (
     GROUP BY e.host_id, e.channel, CAST(e.time AS DATE)
 ),
 told AS (
-    SELECT n.host_id AS host_id, c.day AS day, c.channel AS channel,
+    SELECT c.host_id AS host_id, c.day AS day, c.channel AS channel,
         CASE WHEN k.subcategory = 'Logon;Account Lockout' THEN 'Logon'
             ELSE REPLACE(k.subcategory, ';', ' or ') END AS subcategory,
         k.subcategory AS subcategories, c.event_id AS event_id, CAST(SUM(c.records) AS BIGINT) AS records
     FROM counted AS c
-    JOIN host_names AS n ON n.computer_key = c.computer_key
     LEFT JOIN event_kinds AS k ON k.provider = c.provider AND k.event_id = c.event_id
-    GROUP BY n.host_id, c.day, c.channel, k.subcategory, c.provider, c.event_id
+    GROUP BY c.host_id, c.day, c.channel, k.subcategory, c.provider, c.event_id
 ),
 parted AS (
     SELECT t.host_id AS host_id, t.day AS day, t.channel AS channel, t.subcategory AS subcategory,

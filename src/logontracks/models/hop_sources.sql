@@ -20,7 +20,8 @@ away AS (
     WHERE s.parent_id IS NULL AND s.logon_type IN (3, 8, 10, 12)
         AND COALESCE(s.source_address, '') NOT IN ($no_addresses) AND i.address IS NULL
 ),
--- logons of programs, and network logons of the same account on the same host shortly before
+-- logons of programs, and network logons of the same account on the same host shortly before; of several the one that
+-- opened shares, as who brings a program does
 programs AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.start_uid AS start_uid,
         micros(s.start_time) AS us, FLOOR(micros(s.start_time) / $program_logon_us) + n.step AS slice
@@ -30,8 +31,10 @@ programs AS (
 ),
 over_network AS (
     SELECT p.session_id AS session_id, p.host_id AS host_id, MIN(p.start_uid) AS uid,
-        greatest_at_last(s.session_id, s.start_time) AS from_session_id,
-        COUNT(DISTINCT s.session_id) AS many
+        COALESCE(greatest_at_last(CASE WHEN s.opened_by = 'network_share' THEN s.session_id END, s.start_time),
+            greatest_at_last(s.session_id, s.start_time)) AS from_session_id,
+        COUNT(DISTINCT s.session_id) AS many,
+        COUNT(DISTINCT CASE WHEN s.opened_by = 'network_share' THEN s.session_id END) AS with_shares
     FROM programs AS p
     JOIN session_sources AS s ON s.host_id = p.host_id AND s.account_id = p.account_id AND s.logon_type = 3
         AND FLOOR(micros(s.start_time) / $program_logon_us) = p.slice
@@ -51,7 +54,8 @@ UNION ALL
 -- network logon makes it no chance
 SELECT DISTINCT o.session_id AS session_id, 'network_before' AS rule, o.host_id AS from_host_id,
     CAST(NULL AS VARCHAR) AS from_host, o.from_session_id AS from_session_id, o.uid AS uid,
-    CASE WHEN n.session_id IS NULL THEN 0.6 WHEN o.many > 1 THEN 0.65 ELSE 0.9 END AS certainty
+    CASE WHEN n.session_id IS NULL THEN 0.6 WHEN o.many = 1 THEN 0.9 WHEN o.with_shares = 1 THEN 0.8
+        ELSE 0.9 / CASE WHEN o.with_shares > 1 THEN o.with_shares ELSE o.many END END AS certainty
 FROM over_network AS o
 LEFT JOIN named_sources AS n ON n.session_id = o.from_session_id
 UNION ALL

@@ -23,7 +23,7 @@
 --   from_account VARCHAR: Account of the one it came from
 --   means VARCHAR: How the session was opened: network, network_share, remote_desktop, winrm, runas ...
 --   rule VARCHAR: What tells it: see above
---   certainty DOUBLE: How sure, from 0 to 1
+--   certainty DOUBLE: How sure, from 0 to 1; what the best is not sure of, the others share
 --   candidates BIGINT: Sessions there that come into question by this rule
 --   place INTEGER: 1 is the best of those told for the session
 --   credential VARCHAR: same or switch: whether the account is another; new credentials (type 9) are a switch unless they
@@ -179,19 +179,29 @@ placed AS (
     FROM told AS t
     LEFT JOIN seats AS p ON p.session_id = t.from_session_id
     WHERE t.again = 1 AND t.session_id <> COALESCE(t.from_session_id, 0)
+),
+-- a session came from one other: what the best is sure of, the others share the rest of
+shared AS (
+    SELECT session_id AS session_id, MAX(certainty) AS best, COUNT(from_session_id) AS many
+    FROM placed
+    WHERE from_session_id IS NOT NULL
+    GROUP BY session_id
 )
 SELECT
     text_id(CONCAT('hop ', CAST(p.session_id AS VARCHAR), ' ', CAST(COALESCE(p.from_session_id, 0) AS VARCHAR), ' ',
         COALESCE(p.from_host, ''))) AS hop_id,
     p.session_id AS to_session_id, p.from_session_id AS from_session_id, t.start_time AS time, t.host_id AS to_host_id,
     t.host AS to_host, p.from_host_id AS from_host_id, COALESCE(s.host, n.host, p.from_host) AS from_host,
-    t.account AS to_account, s.account AS from_account, t.opened_by AS means, p.rule AS rule, p.certainty AS certainty,
+    t.account AS to_account, s.account AS from_account, t.opened_by AS means, p.rule AS rule,
+    CASE WHEN p.place > 1 AND p.from_session_id IS NOT NULL AND p.certainty > (1.0 - b.best) / (b.many - 1)
+        THEN (1.0 - b.best) / (b.many - 1) ELSE p.certainty END AS certainty,
     p.candidates AS candidates, CAST(p.place AS INTEGER) AS place,
     CASE WHEN COALESCE(o.account_id, s.account_id) = COALESCE(w.account_id, t.account_id) THEN 'same'
         WHEN s.account_id IS NOT NULL AND COALESCE(o.account_id, 1) <> 0 THEN 'switch' END AS credential,
     p.uid AS uid
 FROM placed AS p
 JOIN sessions AS t ON t.session_id = p.session_id
+LEFT JOIN shared AS b ON b.session_id = p.session_id
 LEFT JOIN sessions AS s ON s.session_id = p.from_session_id
 -- who new credentials are for other hosts: the switch is where they are taken, and not where they are used
 LEFT JOIN seats AS o ON o.session_id = s.session_id

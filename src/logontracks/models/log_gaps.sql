@@ -1,29 +1,19 @@
 -- One row for each time of which a Security log tells nothing: before its first record, between two whose ids have others
 -- between them, behind its last one.
--- Reads: extents, host_names.
+-- Reads: log_runs.
 -- A log that is in very many pieces was filtered, record by record: what it lacks is not one time.
 
-WITH runs AS (
-    SELECT n.host_id AS host_id, x.first_record_id AS first_id, x.first_time AS first_time, x.last_time AS last_time,
-        MAX(x.last_record_id) OVER w AS reached, MAX(x.last_time) OVER w AS told_until
-    FROM extents AS x
-    JOIN host_names AS n ON n.computer_key = LOWER(x.computer)
-    WHERE x.channel = 'Security'
-    WINDOW w AS (PARTITION BY n.host_id
-        ORDER BY x.first_record_id ASC NULLS LAST, x.last_record_id ASC NULLS LAST, x.source_sha256 ASC NULLS LAST,
-            x.first_time ASC NULLS LAST
-        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-),
-logs AS (
+WITH logs AS (
     SELECT host_id AS host_id, MIN(first_time) AS first_time, MAX(last_time) AS last_time,
         SUM(CASE WHEN first_id > reached + 1 THEN 1 ELSE 0 END) AS gaps
-    FROM runs
+    FROM log_runs
+    WHERE channel = 'Security'
     GROUP BY host_id
 )
 SELECT r.host_id AS host_id, r.told_until AS from_time, r.first_time AS until_time
-FROM runs AS r
+FROM log_runs AS r
 JOIN logs AS l ON l.host_id = r.host_id AND l.gaps <= $selection_runs
-WHERE r.first_id > r.reached + 1
+WHERE r.channel = 'Security' AND r.first_id > r.reached + 1
 UNION ALL
 SELECT host_id AS host_id, TIMESTAMP '1601-01-01 00:00:00' AS from_time, first_time AS until_time FROM logs
 UNION ALL

@@ -3,7 +3,7 @@
 Runs of records of one host and channel belong to one log as long as ids and times rise together. A later run whose ids
 do not go on is of a new log: the host was installed again, or a virtual machine was set back. The first log of a host
 has no row. Of more than a hundred the rest count as one: nobody makes a log anew so often.
-Reads: extents.
+Reads: log_runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST = 100
 _TYPES = pa.schema(
     [
-        ("computer_key", pa.string()),
+        ("host_id", pa.int64()),
         ("channel", pa.string()),
         ("generation", pa.int64()),
         ("first_record_id", pa.int64()),
@@ -39,14 +39,14 @@ class _Log(NamedTuple):
 
 
 def work(connection: Connection) -> pa.Table:
-    """The table, from the extents of the case."""
+    """The table, from the runs of records."""
     runs = connection.execute("""
-        SELECT LOWER(computer), channel, first_record_id, last_record_id, epoch_us(first_time), epoch_us(last_time)
-        FROM extents WHERE computer IS NOT NULL AND first_record_id IS NOT NULL AND epoch_us(first_time) IS NOT NULL
-            AND epoch_us(last_time) IS NOT NULL
+        SELECT host_id, channel, first_id, last_id, epoch_us(first_time), epoch_us(last_time)
+        FROM log_runs
+        WHERE first_id IS NOT NULL AND epoch_us(first_time) IS NOT NULL AND epoch_us(last_time) IS NOT NULL
         ORDER BY 1, 2, 5, 3, 4, 6""")
     rows: list[tuple[object, ...]] = []
-    key: tuple[str, str] | None = None
+    key: tuple[int, str] | None = None
     logs: list[_Log] = []
 
     def told() -> None:
@@ -54,10 +54,10 @@ def work(connection: Connection) -> pa.Table:
             rows.extend((*key, number, *log) for number, log in enumerate(logs) if number)
 
     while batch := runs.fetchmany(100_000):
-        for computer, channel, *span in batch:
-            if (computer, channel) != key:
+        for host, channel, *span in batch:
+            if (host, channel) != key:
                 told()
-                key, logs = (computer, channel), []
+                key, logs = (host, channel), []
             run = _Log(*span)
             goes_on = logs and (run.first_id > logs[-1].last_id or run.first_time <= logs[-1].last_time)
             if goes_on or len(logs) == _MOST:

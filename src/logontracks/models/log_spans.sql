@@ -1,5 +1,5 @@
 -- One row for each log of a host: what of it is in the case.
--- Reads: extents, host_names, logged.
+-- Reads: log_runs, host_names, logged.
 -- NULL: record ids where the form has none.
 --
 -- Columns:
@@ -18,18 +18,7 @@
 --   stops BIGINT: How often it says that the event log service stopped (1100, 6006)
 --   starts BIGINT: How often it says that the service started (6005), or auditing with it (4608)
 
-WITH runs AS (
-    SELECT n.host_id AS host_id, x.channel AS channel, x.first_record_id AS first_id, x.last_record_id AS last_id,
-        x.first_time AS first_time, x.last_time AS last_time, x.records AS records,
-        MAX(x.last_record_id) OVER (
-            PARTITION BY n.host_id, x.channel
-            ORDER BY x.first_record_id ASC NULLS LAST, x.last_record_id ASC NULLS LAST, x.source_sha256 ASC NULLS LAST,
-                x.first_time ASC NULLS LAST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
-    FROM extents AS x
-    JOIN host_names AS n ON n.computer_key = LOWER(x.computer)
-),
-service AS (
+WITH service AS (
     SELECT host_id AS host_id, channel AS channel,
         SUM(CASE WHEN mark = 'clear' AND COALESCE(object_name, channel) = channel THEN 1 ELSE 0 END) AS clears,
         SUM(CASE WHEN mark IN ('audit_stop', 'log_stop') THEN 1 ELSE 0 END) AS stops,
@@ -52,7 +41,7 @@ SELECT
         / (MAX(r.last_id) - MIN(r.first_id) + 1) END AS part,
     CAST(COALESCE(MAX(s.clears), 0) AS BIGINT) AS clears, CAST(COALESCE(MAX(s.stops), 0) AS BIGINT) AS stops,
     CAST(COALESCE(MAX(s.starts), 0) AS BIGINT) AS starts
-FROM runs AS r
+FROM log_runs AS r
 JOIN host_names AS h ON h.host_id = r.host_id AND h.computer_key = h.host_key
 LEFT JOIN service AS s ON s.host_id = r.host_id AND s.channel = r.channel
 GROUP BY r.host_id, h.computer, r.channel

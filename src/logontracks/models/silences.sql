@@ -1,23 +1,25 @@
 -- One row for each sort of record that a host had cause to write, as other records show, and never wrote.
--- Reads: event_counts, host_names, log_spans, logged, authentications, controllers.
+-- Reads: event_counts, host_logs, log_spans, logged, authentications, controllers.
 -- Hosts of whose Security log only a selection is here have none: what is not here may have been written. A record that
 -- lies in two files counts once.
 
 WITH seen AS (
-    SELECT n.host_id AS host_id, CAST(SUM(CASE WHEN c.event_id = 4624 THEN 1 ELSE 0 END) AS BIGINT) AS logon_days,
+    SELECT c.host_id AS host_id, CAST(SUM(CASE WHEN c.event_id = 4624 THEN 1 ELSE 0 END) AS BIGINT) AS logon_days,
         SUM(CASE WHEN c.event_id = 4625 THEN 1 ELSE 0 END) AS failure_days,
         CAST(SUM(CASE WHEN c.event_id IN (4634, 4647) THEN c.records ELSE 0 END) AS BIGINT) AS logoffs,
         CAST(SUM(CASE WHEN c.event_id = 4672 THEN c.records ELSE 0 END) AS BIGINT) AS specials,
         SUM(CASE WHEN c.event_id IN (4778, 4779) THEN 1 ELSE 0 END) AS connection_days,
         SUM(CASE WHEN c.event_id IN (4800, 4801) THEN 1 ELSE 0 END) AS lock_days
     FROM (
-        SELECT LOWER(computer) AS computer_key, event_id AS event_id, day AS day, MAX(records) AS records
-        FROM event_counts
-        WHERE provider = 'Microsoft-Windows-Security-Auditing'
-        GROUP BY LOWER(computer), event_id, day
+        SELECT n.host_id AS host_id, n.computer_key AS computer_key, c.event_id AS event_id, c.day AS day,
+            MAX(c.records) AS records
+        FROM event_counts AS c
+        JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
+            AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
+        WHERE c.provider = 'Microsoft-Windows-Security-Auditing'
+        GROUP BY n.host_id, n.computer_key, c.event_id, c.day
     ) AS c
-    JOIN host_names AS n ON n.computer_key = c.computer_key
-    GROUP BY n.host_id
+    GROUP BY c.host_id
 ),
 had AS (
     SELECT s.host_id AS host_id, s.logon_days AS logon_days, s.failure_days AS failure_days, s.logoffs AS logoffs,

@@ -138,7 +138,9 @@ def _grouped(signs: list[Sign], kinds: set[str]) -> list[Start]:
         if sign.mark == "audit_stop":
             last = None
             continue
-        if last is None or sign.mark in last.marks or not _kin(last, sign):
+        # a host logs on itself after it has begun to audit
+        too_late = sign.mark == "audit_start" and last is not None and "system_logon" in last.marks
+        if last is None or sign.mark in last.marks or too_late or not _kin(last, sign):
             last = Start(sign.seq, sign.time, sign.uid, [], sign.seq)
             starts.append(last)
         if sign.mark in ALONE and not set(last.marks) & ALONE:

@@ -1,7 +1,8 @@
 -- Hosts of the truth that wrote a log of the case: how many are one host of the table. Hosts of the table: how many are one
 -- of the truth. Roles that are told.
 
-WITH of_truth AS (SELECT host, COUNT(*) AS many, MIN(host_id) AS host_id FROM host_pairs GROUP BY host),
+WITH of_truth AS (SELECT p.host, COUNT(*) AS many, MIN(p.host_id) AS host_id
+    FROM host_pairs AS p JOIN hosts AS h ON h.host_id = p.host_id GROUP BY p.host),
 of_case AS (SELECT host_id, COUNT(*) AS many, MIN(host) AS host FROM host_pairs GROUP BY host_id)
 SELECT 'hosts' AS measure, 'in the truth' AS level, 1 AS counted, (o.many = 1 AND c.many = 1)::INTEGER AS correct, t.host,
     o.many || ' in the table' AS told, t.names AS truth

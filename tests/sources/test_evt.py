@@ -208,10 +208,11 @@ def test_what_is_lost_is_told_in_full(tmp_path, first, size, dirty, value):
 
 def test_what_is_cut_off_is_told_by_the_header(tmp_path):
     content = log(logoffs(40))
-    numbers, (problem,) = found_in(tmp_path, content[: len(content) // 2])
-    assert (problem.kind, problem.records_lost) == ("lost", 40 - len(numbers))
-    numbers, (problem,) = found_in(tmp_path, log(logoffs(40), dirty=True)[: len(content) // 2])
-    assert (problem.kind, problem.records_lost) == ("lost", 1)  # a header out of date tells nothing: one is cut in two
+    numbers, (lost, doubt) = found_in(tmp_path, content[:2500])
+    assert (lost.kind, lost.records_lost) == ("lost", 40 - len(numbers))
+    assert (doubt.kind, doubt.position) == ("doubt", "byte 2500")
+    _, (lost, doubt) = found_in(tmp_path, log(logoffs(40), dirty=True)[:2500])
+    assert (lost.records_lost, doubt.kind) == (1, "doubt")  # this header tells nothing: one is seen to be cut in two
 
 
 def test_a_full_log_tells_what_is_lost_where_it_goes_on(tmp_path):

@@ -171,6 +171,8 @@ class _Gaps:
         """Tell what is lost before the first record of the file and behind its last."""
         head, low, high = self._header(), _HEADER.size, len(self._data)
         before = max(head.oldest, 1) - 1 if head.begin == low else None
+        if self._mark(0, high) is None and (head.begin, head.end) != (0, 0):
+            self._problems.note("doubt", "log has no mark of its newest record: it may be cut off", offset=high)
         first, last = self._first, self._last
         if first is None or last is None:
             self._between(low, high, before, head.following)

@@ -86,6 +86,14 @@ def test_the_caller_of_a_lockout(tmp_path):
     assert (row["subject_name"], row["subject_sid"]) == ("DC1$", "S-1-5-18")
 
 
+def test_an_anonymous_logon_is_named_by_its_sid_alone(tmp_path):
+    strings = ("", "", "(0x0,0x3A092)", "3", "NtLmSsp ", "NTLM", "PC2", "-")
+    ((row,), _) = read(tmp_path, LegacyEvent(540, AT, "PC1", strings, sid="S-1-5-7"))
+    assert (row["target_name"], row["target_sid"], row["workstation"]) == ("ANONYMOUS LOGON", "S-1-5-7", "PC2")
+    ((row,), _) = read(tmp_path, LegacyEvent(540, AT, "PC1", strings, sid=USER))
+    assert (row["target_name"], row["target_sid"]) == (None, USER)
+
+
 @pytest.mark.parametrize("strings", [("a", "b"), ("a",) * 14])
 def test_strings_that_cannot_be_placed_are_told_and_not_guessed(tmp_path, strings):
     ((row,), (problem,)) = read(tmp_path, LegacyEvent(528, AT, "PC1", strings))

@@ -104,8 +104,8 @@ told AS (
             WHEN j.name LIKE '%$$' THEN 'a computer account'
             WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND (j.kerberos_code = 27
                 OR (j.kerberos_code = 36 AND j.delegation = 'user_to_user')) THEN 'a ticket asked for in the wrong way'
-            WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_event = 4769 AND j.kerberos_code = 7
-                THEN 'a ticket for a service that is not known'
+            WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_event IN (673, 677, 4769)
+                AND j.kerberos_code = 7 THEN 'a ticket for a service that is not known'
             WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_code IN (25, 32, 37, 52, 68)
                 THEN 'says nothing about the password'
             -- a right that is missing shows that the password was right

@@ -314,6 +314,14 @@ def test_xml_cut_anywhere(monkeypatch, encoding):
 # Hostile and damaged input
 
 
+@pytest.mark.parametrize("around", ["\ufeff\ufeff<Events>{}</Events>", "<?x a='1'?><Events/>{}<?y?>\n", "<Events/>"])
+def test_what_may_stand_around_events(tmp_path, around):
+    found = sample(2) if "{}" in around else []
+    _, parts, problems = read(write(tmp_path, "x", around.format("<?z?>".join(map(xml, found))).encode()))
+    assert sum(len(table) for _, table in parts) == len(found)
+    assert not problems
+
+
 HOSTILE = {
     "entities": '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><Events>{}</Events>',
     "outside": '<?xml version="1.0"?><!DOCTYPE x SYSTEM "file:/etc/passwd"><Events>{}</Events>',

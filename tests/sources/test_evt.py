@@ -234,6 +234,17 @@ def test_a_full_log_tells_what_is_lost_where_it_goes_on(tmp_path):
     assert (numbers, problem.records_lost) == ([2, 3], 3)
 
 
+@pytest.mark.parametrize("left", [0, 2500])
+def test_a_log_that_is_cut_while_it_is_read(tmp_path, left):
+    path = write(tmp_path / "x.evt", logoffs(40))
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:left])
+    found = evt.read(path, 0, 0, size, activity=True)
+    assert found.records == max(left - 48, 0) // 124
+    assert any("shorter" in problem.what for problem in found.problems)
+    assert sum(problem.records_lost or 0 for problem in found.problems) == (40 - found.records if left else 0)
+
+
 def test_logs_one_behind_the_other(tmp_path):
     more = [event._replace(number=event.number + 100) for event in logoffs(3)]
     assert found_in(tmp_path, log(logoffs(3)) + log(more)) == ([1, 2, 3, 101, 102, 103], [])

@@ -66,15 +66,18 @@ def log(events: Iterable[LegacyEvent], *, dirty: bool = False) -> bytes:
 
 def ring(events: Iterable[LegacyEvent], *, cut: int) -> bytes:
     """A log that is full: the last record begins `cut` bytes before its end and goes on behind the header."""
-    *before, last = map(record, events)
+    many = list(events)
+    *before, last = map(record, many)
     content = b"".join(before)
     assert 56 <= cut < len(last)
     assert cut % 4 == 0
     rest = last[cut:]
-    numbers = struct.pack("<10I", 40, 0x11111111, 0x22222222, 0x33333333, 0x44444444, 0, 0, 0, 0, 40)
-    size = 48 + len(rest) + len(numbers) + len(content) + cut
-    header = struct.pack("<I4sIIIIIIIIII", 48, b"LfLe", 1, 1, 48 + len(rest) + 40, 48 + len(rest), 9, 1, size, 2, 0, 48)
-    return header + rest + numbers + content + last[:cut]
+    end = 48 + len(rest)
+    told = (end + 40, end, many[-1].number + 1, many[0].number)
+    newest = struct.pack("<10I", 40, 0x11111111, 0x22222222, 0x33333333, 0x44444444, *told, 40)
+    size = end + len(newest) + len(content) + cut
+    header = struct.pack("<I4sIIIIIIIIII", 48, b"LfLe", 1, 1, *told, size, 2, 0, 48)
+    return header + rest + newest + content + last[:cut]
 
 
 def write(path: Path, events: Iterable[LegacyEvent], **options: bool) -> Path:

@@ -314,6 +314,24 @@ def test_xml_cut_anywhere(monkeypatch, encoding):
 # Hostile and damaged input
 
 
+@pytest.mark.parametrize(
+    "start",
+    [b"\x28\xb5\x2f\xfd\0", b"Rar!\x1a\x07\0", b"\x04\x22\x4d\x18", b"MSCF", b"logs".ljust(257, b"\0") + b"ustar\0"],
+)
+def test_an_archive_is_called_one(tmp_path, start):
+    (found,) = find([write(tmp_path, "x", start + bytes(300))])
+    assert isinstance(found, Rejected)
+    assert "archive" in found.problem.what
+
+
+@pytest.mark.parametrize("around", ["\ufeff\ufeff<Events>{}</Events>", "<?x a='1'?><Events/>{}<?y?>\n", "<Events/>"])
+def test_what_may_stand_around_events(tmp_path, around):
+    found = sample(2) if "{}" in around else []
+    _, parts, problems = read(write(tmp_path, "x", around.format("<?z?>".join(map(xml, found))).encode()))
+    assert sum(len(table) for _, table in parts) == len(found)
+    assert not problems
+
+
 HOSTILE = {
     "entities": '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><Events>{}</Events>',
     "outside": '<?xml version="1.0"?><!DOCTYPE x SYSTEM "file:/etc/passwd"><Events>{}</Events>',

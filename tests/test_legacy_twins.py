@@ -15,10 +15,11 @@ from logontracks import catalogue
 from logontracks.build import build
 from logontracks.case import Case
 from logontracks.normalize import Normalizer, rules_of
+from logontracks.queries.events import EventFilter, events
 from logontracks.schema import Form
 from logontracks.sources import legacy
 
-TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "authentications", "failures")
+TABLES = ("sessions", "boots", "hosts", "accounts", "presence", "authentications", "failures", "links")
 """Not `evidence`, whose rows show the event id."""
 NEWEST = {key: max(layouts) for key, layouts in legacy._layouts().items()}  # of Windows 2003, which has most strings
 
@@ -101,8 +102,13 @@ EVERY = [(scenario, table) for scenario, *_ in CHOSEN for table in scenario.tabl
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory):
-    return Told(Case(making.once(tmp_path_factory, "twins", make) / "case"))
+def case(tmp_path_factory):
+    return Case(making.once(tmp_path_factory, "twins", make) / "case")
+
+
+@pytest.fixture(scope="session")
+def told(case):
+    return Told(case)
 
 
 def make(folder):
@@ -110,8 +116,8 @@ def make(folder):
     logs = {}
     for number, (_, legacy_logs, modern) in enumerate(CHOSEN):
         logs |= modern
-        for at, events in enumerate(legacy_logs.values()):
-            (folder / f"{number}-{at}.Evt").write_bytes(log(events))
+        for at, logged in enumerate(legacy_logs.values()):
+            (folder / f"{number}-{at}.Evt").write_bytes(log(logged))
     _ingest(folder / "case", Normalizer(), logs, MONDAY)
     making.ingest(sorted(folder.glob("*.Evt")), folder / "case")
     build(folder / "case")
@@ -120,13 +126,21 @@ def make(folder):
 @pytest.mark.parametrize(("scenario", "table"), EVERY, ids=[f"{scenario.name}-{table}" for scenario, table in EVERY])
 def test_a_scenario_as_windows_2003_logged_it(told, scenario, table):
     found, expected = told.compare(scenario, table)
-    found = sorted(re.sub(r'(?<=[" ])(6\d\d)(?= 0x)', modern_number, line) for line in found)
+    found = sorted(re.sub(r'(?<=[" ])([56]\d\d)(?= (?:0x|\d\d:))', modern_number, line) for line in found)
     assert "\n".join(found) == "\n".join(expected), scenario.why
 
 
 def modern_number(found):
-    """Of the record that a code stands in."""
+    """Of the record that a code or a time stands beside."""
     return str(catalogue.modern(legacy.PROVIDER, int(found[1]))[1])
+
+
+def test_events_are_told_in_words(case):
+    with events(case, EventFilter(), for_people=True) as answer:
+        rows = answer.rows.read_all().to_pylist()
+    assert "Security" not in {row["what"] for row in rows}
+    assert {row["what"] for row in rows if row["event"] == 528} == {"Successful logon, any type but network"}
+    assert "The pre-authentication was wrong" in {row["result"] for row in rows if row["event"] == 675}
 
 
 def test_why_scenarios_have_no_twin():

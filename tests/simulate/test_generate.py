@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from evtx import PyEvtxParser
 
 from logontracks.cli.simulate import command
+from logontracks.errors import Error
 from logontracks.simulate.deliver import simulate
 from logontracks.simulate.mess import KINDS
 from tests.simulate.test_company import logon_id, own, record
@@ -384,6 +385,27 @@ def test_nothing_is_written_over(tmp_path):
     (tmp_path / "logs").mkdir()
     done = CliRunner().invoke(command, ["--out", str(tmp_path)])
     assert "holds logs or truth already" in str(done.exception)
+
+
+def test_a_place_that_takes_nothing_is_told(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    done = CliRunner().invoke(command, ["--out", str(tmp_path / "out"), "--hosts", "8", "--days", "1"])
+    assert isinstance(done.exception, Error)
+    assert "cannot write" in str(done.exception)
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+@pytest.mark.parametrize("form", ["evtx", "jsonl", "parquet"])
+def test_a_full_disk_leaves_no_half_of_a_company(tmp_path, form):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))  # as much as any file may have
+    try:
+        done = CliRunner().invoke(command, ["--out", str(tmp_path), "--hosts", "8", "--days", "1", "--form", form])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert isinstance(done.exception, Error)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_more_people_than_desks_work_in_shifts(tmp_path):

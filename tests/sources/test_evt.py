@@ -7,7 +7,7 @@ import pytest
 from conftest import SHARED
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from making_evt import FAILURE, INFORMATION, LegacyEvent, log, ring, write
+from making_evt import FAILURE, INFORMATION, LegacyEvent, log, record, ring, write
 
 from logontracks import catalogue
 from logontracks.normalize import Normalizer
@@ -86,6 +86,14 @@ def test_the_caller_of_a_lockout(tmp_path):
     assert (row["subject_name"], row["subject_sid"]) == ("DC1$", "S-1-5-18")
 
 
+def test_an_anonymous_logon_is_named_by_its_sid_alone(tmp_path):
+    strings = ("", "", "(0x0,0x3A092)", "3", "NtLmSsp ", "NTLM", "PC2", "-")
+    ((row,), _) = read(tmp_path, LegacyEvent(540, AT, "PC1", strings, sid="S-1-5-7"))
+    assert (row["target_name"], row["target_sid"], row["workstation"]) == ("ANONYMOUS LOGON", "S-1-5-7", "PC2")
+    ((row,), _) = read(tmp_path, LegacyEvent(540, AT, "PC1", strings, sid=USER))
+    assert (row["target_name"], row["target_sid"]) == (None, USER)
+
+
 @pytest.mark.parametrize("strings", [("a", "b"), ("a",) * 14])
 def test_strings_that_cannot_be_placed_are_told_and_not_guessed(tmp_path, strings):
     ((row,), (problem,)) = read(tmp_path, LegacyEvent(528, AT, "PC1", strings))
@@ -156,6 +164,111 @@ def test_a_copy_of_a_part_is_read_too(tmp_path):
     path = tmp_path / "x.evt"
     path.write_bytes(content[: len(content) * 2 // 3])
     assert 2 <= len(rows(path)[0]) <= 3
+
+
+def logoffs(many):
+    return [LegacyEvent(538, AT, "PC1", ("u", "D", f"(0x0,0x{n}a)", "3"), n) for n in range(1, many + 1)]
+
+
+def found_in(tmp_path, content):
+    """Numbers of the records, and the problems."""
+    path = tmp_path / "x.evt"
+    path.write_bytes(content)
+    assert evt.recognizes(bytes(content[: 1 << 16]))
+    found, problems = rows(path)
+    return sorted(row["record_id"] for row in found), problems
+
+
+@pytest.mark.parametrize("size", [1, 16, 48])
+def test_a_damaged_header_costs_no_record(tmp_path, size):
+    content = log(logoffs(5))
+    numbers, (problem,) = found_in(tmp_path, bytes(size) + content[size:])
+    assert numbers == [1, 2, 3, 4, 5]
+    assert (problem.kind, problem.position, problem.records_lost) == ("doubt", "byte 0", None)
+    assert "header" in problem.what
+    assert found_in(tmp_path, content[48:])[0] == [1, 2, 3, 4, 5]
+
+
+def test_a_header_that_is_cut_off(tmp_path):
+    path = tmp_path / "x.evt"
+    path.write_bytes(log([])[:20])
+    found, (problem,) = rows(path)
+    assert (found, problem.kind) == ([], "doubt")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+@given(first=st.integers(0, 5000), size=st.integers(1, 3000), dirty=st.booleans(), value=st.sampled_from([0, 255]))
+def test_what_is_lost_is_told_in_full(tmp_path, first, size, dirty, value):
+    """Whatever bytes of sound records are overwritten: none of them vanishes without a word."""
+    events = logoffs(40)
+    content = bytearray(log(events, dirty=dirty))
+    end = 48 + sum(len(record(event)) for event in events)
+    first = 48 + first
+    low, high = min(first, end), min(first + size, end)
+    content[low:high] = bytes([value]) * (high - low)
+    path = tmp_path / "x.evt"
+    path.write_bytes(content)
+    problems = Problems()
+    read_again = list(evt.records(bytes(content), 0, len(content), problems))
+    lost = sum(problem.records_lost or 0 for problem in problems.told())
+    assert lost + len(read_again) == len(events)
+
+
+def test_what_is_cut_off_is_told_by_the_header(tmp_path):
+    content = log(logoffs(40))
+    numbers, (lost, doubt) = found_in(tmp_path, content[:2500])
+    assert (lost.kind, lost.records_lost) == ("lost", 40 - len(numbers))
+    assert (doubt.kind, doubt.position) == ("doubt", "byte 2500")
+    _, (lost, doubt) = found_in(tmp_path, log(logoffs(40), dirty=True)[:2500])
+    assert (lost.records_lost, doubt.kind) == (1, "doubt")  # this header tells nothing: one is seen to be cut in two
+
+
+def test_a_full_log_tells_what_is_lost_where_it_goes_on(tmp_path):
+    events = logoffs(5)
+    content = bytearray(ring([*events[1:], LegacyEvent(538, AT, "PC1", ("u", "D", "(0x0,0x6a)", "3"), 6)], cut=60))
+    assert found_in(tmp_path, content) == ([2, 3, 4, 5, 6], [])
+    content[-56:-52] = bytes(4)  # the signature of the last one
+    numbers, (problem,) = found_in(tmp_path, content)
+    assert (numbers, problem.position, problem.records_lost) == ([2, 3, 4, 5], f"byte {len(content) - 60}", 1)
+    numbers, (problem,) = found_in(tmp_path, content[:-200])
+    assert (numbers, problem.records_lost) == ([2, 3], 3)
+
+
+@pytest.mark.parametrize("left", [0, 2500])
+def test_a_log_that_is_cut_while_it_is_read(tmp_path, left):
+    path = write(tmp_path / "x.evt", logoffs(40))
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:left])
+    found = evt.read(path, 0, 0, size, activity=True)
+    assert found.records == max(left - 48, 0) // 124
+    assert any("shorter" in problem.what for problem in found.problems)
+    assert sum(problem.records_lost or 0 for problem in found.problems) == (40 - found.records if left else 0)
+
+
+def test_logs_one_behind_the_other(tmp_path):
+    more = [event._replace(number=event.number + 100) for event in logoffs(3)]
+    assert found_in(tmp_path, log(logoffs(3)) + log(more)) == ([1, 2, 3, 101, 102, 103], [])
+
+
+@pytest.mark.parametrize(("place", "value"), [(36, 4), (44, 8), (52, 55), (26, 0xFFFF)])
+def test_parts_that_lie_outside_of_a_record(tmp_path, place, value):
+    events = [LegacyEvent(528, AT, "PC1", LOGON_2003, n, sid=USER, binary=b"1234") for n in (1, 2, 3)]
+    content = bytearray(log(events))
+    at = 48 + len(record(events[0])) + place
+    content[at : at + (2 if place == 26 else 4)] = value.to_bytes(2 if place == 26 else 4, "little")
+    numbers, (problem,) = found_in(tmp_path, content)
+    assert (numbers, problem.position, problem.records_lost) == ([1, 3], f"byte {at - place}", 1)
+
+
+@pytest.mark.parametrize("size", [7, 27, 12])
+def test_a_sid_that_is_none_is_told(tmp_path, size):
+    content = bytearray(log([LegacyEvent(528, AT, "PC1", LOGON_2003, 1, sid=USER)]))
+    content[48 + 40 : 48 + 44] = size.to_bytes(4, "little")
+    path = tmp_path / "x.evt"
+    path.write_bytes(content)
+    (row,), (problem,) = rows(path)
+    assert (row["target_name"], row["record_sid"], problem.kind) == ("anna", None, "doubt")
+    assert "SID" in problem.what
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

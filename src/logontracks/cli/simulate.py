@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from logontracks.cli.options import say
-from logontracks.errors import UsageError
+from logontracks.errors import Error, UsageError
 
 FORMS = ("evtx", "jsonl", "parquet")
 
@@ -54,4 +56,9 @@ def command(
         done = simulate(out, seed=seed, hosts=hosts, users=users, days=days, attacks=attacks, mess=mess, form=form)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        for part in ("logs", "truth"):  # that were not there before: half of them is worth nothing, and in the way
+            shutil.rmtree(out / part, ignore_errors=True)
+        hint = "Choose a place with more space." if error.errno == errno.ENOSPC else "Choose another place."
+        raise Error(f"cannot write {out}: {error.strerror or error}", hint) from error
     say(f"{done.records:,} records and {done.sessions:,} sessions of {done.hosts} hosts are in {out}.")

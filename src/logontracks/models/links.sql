@@ -88,7 +88,7 @@ sides AS (
     SELECT 'local_validation' AS rule, account_id AS account_id, controller_id AS host_id, '' AS word,
         us - $validation_us AS us, CAST(NULL AS BIGINT) AS session_id, authentication_id AS authentication_id
     FROM granted
-    WHERE event_id = 4776
+    WHERE event_id IN (680, 681, 4776)
     UNION ALL
     SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, workstation_key AS word,
         start_us AS us, session_id AS session_id, CAST(NULL AS BIGINT) AS authentication_id
@@ -98,7 +98,7 @@ sides AS (
     SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, workstation_key AS word,
         us - $validation_us AS us, CAST(NULL AS BIGINT) AS session_id, authentication_id AS authentication_id
     FROM granted
-    WHERE event_id = 4776 AND workstation_key IS NOT NULL
+    WHERE event_id IN (680, 681, 4776) AND workstation_key IS NOT NULL
 ),
 -- of which there is something on both sides
 keys AS (

@@ -14,7 +14,7 @@ WITH parts AS (
     GROUP BY attempt_id
 ),
 failed AS (
-    SELECT uid AS uid, host_id AS host_id, host AS host, time AS time, target_sid AS target_sid,
+    SELECT uid AS uid, event_id AS event_id, host_id AS host_id, host AS host, time AS time, target_sid AS target_sid,
         target_name AS target_name, target_name_key AS target_name_key, target_domain AS target_domain,
         target_domain_key AS target_domain_key, source_address AS source_address, workstation AS workstation,
         workstation_key AS workstation_key, logon_type AS logon_type, logon_process AS logon_process,
@@ -42,8 +42,9 @@ joined AS (
         COALESCE(h.workstation_key, nl.workstation_key) AS workstation_key, h.logon_type AS logon_type,
         h.logon_process AS logon_process, h.process_name AS process_name,
         CASE WHEN COALESCE(h.sub_status, 0) <> 0 THEN h.sub_status ELSE h.status END AS host_code,
-        h.status AS host_status, h.sub_status AS host_sub_status, k.status AS kerberos_code, k.event_id AS kerberos_event,
-        k.result AS kerberos_result, n.status AS ntlm_code, n.event_id AS ntlm_event, k.delegation AS delegation
+        h.event_id AS host_event, h.status AS host_status, h.sub_status AS host_sub_status,
+        k.status AS kerberos_code, k.event_id AS kerberos_event, k.result AS kerberos_result,
+        n.status AS ntlm_code, n.event_id AS ntlm_event, k.delegation AS delegation
     FROM parts AS p
     LEFT JOIN failed AS h ON h.uid = p.host_uid
     LEFT JOIN authentications AS k ON k.authentication_id = p.kerberos_uid
@@ -81,7 +82,8 @@ told AS (
         COALESCE(j.reason, hc.reason, told_code(j.host_code), nc.reason, told_code(j.ntlm_code),
             CONCAT('kerberos_', told_code(j.kerberos_code))) AS reason_key,
         TRIM(CONCAT(
-            CASE WHEN j.host_uid IS NOT NULL THEN CONCAT('4625 ', told_code(COALESCE(j.host_status, 0)),
+            CASE WHEN j.host_uid IS NOT NULL
+                THEN CONCAT(CAST(j.host_event AS VARCHAR), ' ', told_code(COALESCE(j.host_status, 0)),
                 CASE WHEN COALESCE(j.host_sub_status, 0) <> 0 THEN CONCAT('/', told_code(j.host_sub_status)) ELSE '' END,
                 ' ') ELSE '' END,
             CASE WHEN j.kerberos_uid IS NOT NULL
@@ -102,8 +104,8 @@ told AS (
             WHEN j.name LIKE '%$$' THEN 'a computer account'
             WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND (j.kerberos_code = 27
                 OR (j.kerberos_code = 36 AND j.delegation = 'user_to_user')) THEN 'a ticket asked for in the wrong way'
-            WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_event = 4769 AND j.kerberos_code = 7
-                THEN 'a ticket for a service that is not known'
+            WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_event IN (673, 677, 4769)
+                AND j.kerberos_code = 7 THEN 'a ticket for a service that is not known'
             WHEN j.host_uid IS NULL AND j.ntlm_uid IS NULL AND j.kerberos_code IN (25, 32, 37, 52, 68)
                 THEN 'says nothing about the password'
             -- a right that is missing shows that the password was right

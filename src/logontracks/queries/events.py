@@ -69,26 +69,30 @@ _PEOPLE_COLUMNS = f"""time, computer AS host, event_id AS event, COALESCE(title,
     CASE WHEN target_name IS NOT NULL THEN target_logon_id
         ELSE COALESCE(target_logon_id, subject_logon_id) END AS logon_id,
     -- that the host itself lets somebody log on says nothing
-    CASE WHEN target_name IS NOT NULL AND subject_name IS NOT NULL AND (event_id NOT IN (4624, 4625, 4627, 4648)
+    CASE WHEN target_name IS NOT NULL AND subject_name IS NOT NULL AND (kind NOT IN (4624, 4625, 4627, 4648)
             OR subject_logon_id NOT IN ({", ".join(row["decimal"] for row in catalogue.table("reserved_logon_ids"))}))
         THEN concat_ws(' ', concat_ws('\\', subject_domain, subject_name), printf('0x%x', subject_logon_id))
         END AS "by",
     COALESCE(service_name, target_server || CASE WHEN outgoing THEN ' ' || source_address ELSE '' END, target_server,
         NULLIF(concat_ws('\\', share_name, object_name), ''), member_name, member_sid,
         NULLIF(concat_ws('\\', target_outbound_domain, target_outbound_name), '')) AS object,
-    COALESCE(CASE WHEN event_id = 4689 THEN printf('exit code 0x%x', status) END, status_words, reason_words,
+    COALESCE(CASE WHEN kind = 4689 THEN printf('exit code 0x%x', status) END, status_words, reason_words,
         CASE WHEN COALESCE(sub_status, status) <> 0
             THEN printf('0x%08x', COALESCE(NULLIF(sub_status, 0), status)) END,
         -- a 4648 is a success even when the logon then fails
-        CASE WHEN event_id <> 4648 THEN outcome END) AS result
+        CASE WHEN kind <> 4648 THEN outcome END) AS result
 """
 _PEOPLE_ROWS = """FROM (
     -- a 4648 for another host has that host's address where others have the client's
-    SELECT *, event_id = 4648 AND target_server IS NOT NULL AND target_server <> 'localhost' AS outgoing FROM events
+    SELECT *, kind = 4648 AND target_server IS NOT NULL AND target_server <> 'localhost' AS outgoing
+    FROM (
+        SELECT *, COALESCE(modern_event, event_id) AS kind FROM events
+        LEFT JOIN modern ON modern_provider = LOWER(provider) AND modern_of = event_id
+    )
 )
 LEFT JOIN titles ON title_provider = LOWER(provider) AND title_event = event_id
 LEFT JOIN logon_words ON logon_code = logon_type
-LEFT JOIN status_words ON status_kerberos = (event_id BETWEEN 4768 AND 4773)
+LEFT JOIN status_words ON status_kerberos = (kind BETWEEN 4768 AND 4773)
     AND status_code = COALESCE(NULLIF(sub_status, 0), NULLIF(status, 0))
 LEFT JOIN reason_words ON reason_provider = LOWER(provider) AND reason_event = event_id AND reason = reason_code
 """
@@ -102,7 +106,10 @@ def people_events(connection: Connection, *more: str) -> str:
 
 def _name_codes(connection: Connection) -> None:
     """Small tables that turn event ids and codes into words."""
+    old = catalogue.table("legacy_ids")
+    modern = [("security", int(row["legacy_id"]), int(row["event_id"])) for row in old]
     titles = [(*key, event.title) for key, event in catalogue.events().items()]
+    titles += [("security", int(row["legacy_id"]), row["meaning"]) for row in old]
     types = [(int(row["code"]), row["symbol"]) for row in catalogue.table("logon_types")]
     statuses = [
         (kerberos, int(row["code"], 16), row["meaning"])
@@ -114,6 +121,7 @@ def _name_codes(connection: Connection) -> None:
         for row in catalogue.table("rdp_disconnect_reasons")
     ]
     for name, columns, rows in (
+        ("modern", ("modern_provider", "modern_of", "modern_event"), modern),
         ("titles", ("title_provider", "title_event", "title"), titles),
         ("logon_words", ("logon_code", "logon_words"), types),
         ("status_words", ("status_kerberos", "status_code", "status_words"), statuses),

@@ -210,7 +210,7 @@ def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]
     return rows
 
 
-_ASKING = {4648, 4768, 4769, 4776, 8001}
+_ASKING = {552, 672, 673, 680, 681, 4648, 4768, 4769, 4776, 8001}
 """Events of what is asked for."""
 
 

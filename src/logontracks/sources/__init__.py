@@ -14,6 +14,17 @@ from logontracks.sources import dialects, evt, evtx, evtx_mend, evtx_problems, j
 from logontracks.sources.envelope import Problem
 
 PIECE_BYTES = 16 << 20  # of one source that one worker reads in one go
+ARCHIVES = (  # by their first bytes; tar has its sign later
+    b"PK\x03\x04",
+    b"\x1f\x8b",  # gzip
+    b"7z\xbc\xaf",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",  # Zstandard
+    b"\x04\x22\x4d\x18",  # LZ4
+    b"Rar!",
+    b"MSCF",  # cabinets of Windows
+)
 CAREFUL_CHUNKS = 64  # when it is read chunk by chunk: what they hold stays in memory, and forged ones are large
 
 
@@ -128,7 +139,7 @@ def _open(number: int, path: Path, name: str, size: int) -> Source | str:
         start = file.read(json_lines.START)
     if not start:
         return "it is empty"
-    if start.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")):
+    if start.startswith(ARCHIVES) or start[257:262] == b"ustar":
         return "it is an archive: unpack it and give the folder"
     if evt.recognizes(start):
         return Source(number, path, name, evt.FORM, size, whole=True)

@@ -30,7 +30,20 @@ def fields(event_id: int, strings: Sequence[str], sid: str | None) -> dict[str, 
         what = f"records of {PROVIDER} {event_id} have {len(strings)} strings"
         counts = " or ".join(map(str, known))
         raise NotCertainError(f"{what}, and not {counts}" if known else f"{what}, whose order is not known")
-    return found | dict(zip(layout, strings, strict=True))
+    found |= dict(zip(layout, strings, strict=True))
+    if sid in _accounts() and found.get("TargetUserSid") == sid and not found.get("TargetUserName"):
+        found["TargetUserName"] = _accounts()[sid]  # an anonymous logon (540) is named by its SID alone
+    return found
+
+
+@cache
+def _accounts() -> dict[str, str]:
+    """Names of the accounts that every host has, by their SIDs."""
+    return {
+        row["sid"]: row["pattern"]
+        for row in catalogue.table("special_accounts")
+        if row["matches"] == "name" and row["pattern"].replace(" ", "").isalpha() and "*" not in row["sid"]
+    }
 
 
 @cache

@@ -61,12 +61,12 @@ class Problems:
         self._more_lost = 0
         self._sums: dict[tuple[ProblemKind, str], tuple[int, int | None]] = {}
 
-    def lose(self, offset: int, what: str) -> None:
-        """The record at this offset cannot be read."""
+    def lose(self, offset: int, what: str, count: int = 1) -> None:
+        """The record at this offset cannot be read, or so many from there on."""
         if len(self._lost) < MAX_PROBLEMS:
-            self._lost.append(Problem(f"byte {offset}", "lost", what, 1))
+            self._lost.append(Problem(f"byte {offset}", "lost", what, count))
         else:
-            self._more_lost += 1
+            self._more_lost += count
 
     def note(self, kind: ProblemKind, what: str, count: int = 1, offset: int | None = None) -> None:
         """So many records, the first at this offset; what has the same words becomes one problem."""

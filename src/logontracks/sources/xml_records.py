@@ -25,8 +25,8 @@ BLOCK = 4 << 20  # bytes read at once
 MANY = 2_000  # events that are taken in together
 FORM = "xml"
 
-_ROOT = re.compile(r"<Events?[\s>]")
-_OUTSIDE = re.compile(r"(?:\s|\ufeff|<\?xml[^<>]*\?>|</?Events(?:\s[^<>]*)?>|<!--(?:(?!-->).)*-->)*", re.DOTALL)
+_ROOT = re.compile(r"<Events?[\s/>]")
+_OUTSIDE = re.compile(r"(?:\s|\ufeff|<\?[^<>]*\?>|</?Events(?:\s[^<>]*)?/?>|<!--(?:(?!-->).)*-->)*", re.DOTALL)
 _NO_TEXT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#(?:x0*[0-9a-fA-F]|x0*1[0-9a-fA-F]|0*[12]?\\d|0*3[01]);"
 )
@@ -34,7 +34,7 @@ _NO_TEXT = re.compile(
 
 def recognizes(start: bytes) -> bool:
     """Whether a file that starts so is XML of events. `start`: 64 KiB, or all there is."""
-    text = decoded(start)[1].lstrip()
+    text = decoded(start)[1].lstrip("\ufeff \t\r\n")
     return text.startswith("<") and bool(_ROOT.search(text)) and ("<System" in text or "<Events" in text)
 
 

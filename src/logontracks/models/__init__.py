@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MODELS = (
     "host_logs",
+    "log_hosts",
     "host_names",
     "log_runs",
     "log_generations",

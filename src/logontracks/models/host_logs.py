@@ -216,7 +216,7 @@ def _of_images(
             own_images |= more
             waiting += more
         for each in log:
-            if forms[each.key] in own_images and (each.last_id or 0) - begin <= LATE_RECORDS:
+            if forms[each.key] in own_images and each.last_id is not None and each.last_id - begin <= LATE_RECORDS:
                 found[host][each.key].add(source)
     return found
 

@@ -1,13 +1,15 @@
-"""log_generations: one row for each log that was made anew: its records count from the start again.
+"""log_generations: one row for each log whose records are not simply those of their host and channel by their ids.
 
-Runs of records of one host and channel belong to one log as long as ids and times rise together. A later run whose ids
-do not go on is of a new log: the host was installed again, or a virtual machine was set back. The first log of a host
-has no row. Of more than a hundred the rest count as one: nobody makes a log anew so often.
-Reads: log_runs.
+A log that was made anew counts from the start again. Runs of records of one host and channel belong to one log as long
+as ids and times rise together; a later run whose ids do not go on is of a new log: the host was installed again, or a
+virtual machine was set back. The first log of a host has no row. Of more than a hundred the rest count as one: nobody
+makes a log anew so often. What lies in one file under the name of an image is of one machine: all its logs have rows.
+Reads: log_runs, host_logs.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _MOST = 100
 _TYPES = pa.schema(
     [
+        ("computer_key", pa.string()),
+        ("source_sha256", pa.string()),
         ("host_id", pa.int64()),
         ("channel", pa.string()),
         ("generation", pa.int64()),
@@ -40,6 +44,11 @@ class _Log(NamedTuple):
 
 def work(connection: Connection) -> pa.Table:
     """The table, from the runs of records."""
+    names: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
+    for host, name, source in connection.execute(
+        "SELECT host_id, computer_key, source_sha256 FROM host_logs ORDER BY ALL"
+    ).fetchall():
+        names[host].append((name, source))
     runs = connection.execute("""
         SELECT host_id, channel, first_id, last_id, epoch_us(first_time), epoch_us(last_time)
         FROM log_runs
@@ -50,8 +59,10 @@ def work(connection: Connection) -> pa.Table:
     logs: list[_Log] = []
 
     def told() -> None:
-        if key is not None:
-            rows.extend((*key, number, *log) for number, log in enumerate(logs) if number)
+        if key is None:
+            return
+        for name, source in names[key[0]]:
+            rows.extend((name, source, *key, number, *log) for number, log in enumerate(logs) if number or source)
 
     while batch := runs.fetchmany(100_000):
         for host, channel, *span in batch:

@@ -1,12 +1,12 @@
 -- View: one row for each event of the case that models look at, with its host, its place in its log and its mark.
--- Reads: events, host_logs, log_generations, marks.
+-- Reads: events, log_hosts, log_generations, marks.
 -- seq orders the records of one host and channel as they were written: by record id, of logs that were made anew one
 -- after the other, and by time where records have no id. A number that no log has reached is no id, and a record of a
 -- time that Windows cannot show is left out. mark is NULL for events that are nothing but activity.
 
 SELECT
     e.uid AS uid, CASE WHEN e.record_id BETWEEN 0 AND 4503599627370495 THEN e.record_id END AS record_id,
-    n.host_id AS host_id, e.computer AS host, e.channel AS channel,
+    COALESCE(g.host_id, n.host_id) AS host_id, e.computer AS host, e.channel AS channel,
     (COALESCE(g.generation, 0) * 4503599627370496)
         + CASE WHEN e.record_id BETWEEN 0 AND 4503599627370495 THEN e.record_id ELSE micros(e.time) END AS seq,
     e.time AS time, e.event_id AS event_id, m.mark AS mark, e.version AS version, e.boot_hint AS boot_hint,
@@ -37,8 +37,9 @@ SELECT
     e.target_server AS target_server, e.target_info AS target_info, e.workstation_key AS workstation_key,
     e.request_ticket_hash AS request_ticket_hash, e.response_ticket_hash AS response_ticket_hash
 FROM events AS e
-JOIN host_logs AS n ON n.computer_key = e.computer_key AND (n.source_sha256 IS NULL OR n.source_sha256 = e.source_sha256)
+JOIN log_hosts AS n ON n.computer_key = e.computer_key
 LEFT JOIN marks AS m ON m.provider = e.provider AND m.event_id = e.event_id
-LEFT JOIN log_generations AS g ON g.host_id = n.host_id AND g.channel = e.channel
+LEFT JOIN log_generations AS g ON g.computer_key = e.computer_key AND g.channel = e.channel
     AND e.record_id BETWEEN g.first_record_id AND g.last_record_id AND e.time BETWEEN g.first_time AND g.last_time
+    AND (g.source_sha256 IS NULL OR g.source_sha256 = e.source_sha256)
 WHERE e.time >= TIMESTAMP '1601-01-01 00:00:00' AND e.time < TIMESTAMP '9999-12-31 00:00:00'

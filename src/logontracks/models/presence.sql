@@ -101,16 +101,20 @@ kept AS (
     FROM changes
     WHERE n = 1 OR COALESCE(state, '?') <> state_before
 ),
-gappy AS (
-    SELECT DISTINCT k.session_id AS session_id, k.n AS n
+-- a session that is open when its log ends is open for all that the log tells
+timed AS (
+    SELECT k.session_id AS session_id, k.n AS n, s.host_id AS host_id, COALESCE(k.start_time, s.first_time) AS from_time,
+        COALESCE(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END, l.log_end) AS until_time
     FROM kept AS k
     JOIN sessions_told AS s ON s.session_id = k.session_id
-    -- a session that is open when its log ends is open for all the log tells
-    JOIN log_gaps AS g ON g.host_id = s.host_id AND COALESCE(k.start_time, s.first_time) < g.until_time
-        AND CASE WHEN k.next_n IS NOT NULL THEN k.next_time > g.from_time
-            WHEN s.end_time IS NOT NULL THEN s.end_time > g.from_time
-            ELSE g.until_time < TIMESTAMP '9999-12-31 00:00:00' END
+    JOIN (SELECT host_id AS host_id, MAX(from_time) AS log_end FROM log_gaps GROUP BY host_id) AS l
+        ON l.host_id = s.host_id
     WHERE k.state IN ('active', 'locked')
+),
+gappy AS (
+    SELECT DISTINCT k.session_id AS session_id, k.n AS n
+    FROM timed AS k
+    JOIN log_gaps AS g ON g.host_id = k.host_id AND k.from_time < g.until_time AND k.until_time > g.from_time
 )
 SELECT
     k.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.account AS account,

@@ -276,7 +276,7 @@ def _bytes(text: str, how: Layout) -> int:
 
 
 def parse(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
-    """What SQL tells of `lines`, each for itself; those that are no JSON, or take too much memory, are lost."""
+    """`lines` and what SQL tells of each for itself; those that are no JSON, or take too much memory, are lost."""
     try:
         return query_parts(sql, lines, problems)
     except (duckdb.InvalidInputException, UnicodeDecodeError):  # of a message that cuts the line within a character
@@ -284,21 +284,28 @@ def parse(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
 
 
 def query_parts(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
-    """What the database answers, in parts where memory is short; a line too large is lost."""
+    """The lines, and beside them what the database answers of each, in parts where memory is short.
+
+    One that is too large is lost.
+    """
     try:
-        return query(sql, lines)
+        told = query(sql, lines)
     except duckdb.OutOfMemoryException:
         if len(lines) > 1:
             half = len(lines) // 2
             parts = lines.slice(0, half), lines.slice(half)
             return pa.concat_tables([query_parts(sql, part, problems) for part in parts])
+    else:
+        for name in told.column_names:
+            lines = lines.append_column(name, told[name])
+        return lines
     problems.lose(lines["position"][0].as_py(), "the line takes too much memory")
-    return query(sql, lines.slice(0, 0))
+    return query_parts(sql, lines.slice(0, 0), problems)
 
 
 def _repaired(lines: pa.Table, problems: Problems) -> pa.Table:
     """Lines that are JSON, or become it when signs that are no text are replaced; the others are lost."""
-    found = query_parts("SELECT *, json_valid(line) AS valid FROM lines", lines, problems)
+    found = query_parts("SELECT json_valid(line) AS valid FROM lines", lines, problems)
     positions, texts, valid = (found[name].to_pylist() for name in ("position", "line", "valid"))
     for at, (position, text) in enumerate(zip(positions, texts, strict=True)):
         if valid[at] or text.isspace() or not text:

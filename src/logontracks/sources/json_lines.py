@@ -82,7 +82,8 @@ def layout(start: bytes) -> Layout | None:
         whole_in_a_line = array and line_end < 0 and len(start) >= START
         return Layout(encoding, run_on=whole_in_a_line, array=array)
     following = _end(_BETWEEN, text, end)
-    together = text[following : following + 1] == "{" and "\n" not in text[end:following]
+    another = text[following : following + 1] == "{" or (array and "," in text[end:following])
+    together = another and "\n" not in text[end:following]
     return Layout(encoding, run_on=together, array=array)
 
 
@@ -311,7 +312,11 @@ def _repaired(lines: pa.Table, problems: Problems) -> pa.Table:
         if valid[at] or text.isspace() or not text:
             continue
         better = repaired(text)
-        if better is None:
+        if better is None and (first := _first_of(text)):
+            (texts[at], others), valid[at] = first, True
+            what = "things between objects from here on are no Windows events: they are no objects"
+            problems.note("skipped", what, others, position)
+        elif better is None:
             problems.lose(position, f"the line is no JSON object: {text[:40]!a}")
         else:
             what = "lines from here on have signs that JSON forbids, such as half of a surrogate pair"
@@ -327,6 +332,18 @@ def repaired(text: str) -> str | None:
         return dumps(fields) or None if isinstance(fields, dict) else None
     except (ValueError, RecursionError):
         return None
+
+
+def _first_of(text: str) -> tuple[str, int] | None:
+    """An object that texts, numbers and the like follow, as in an array of all sorts of things, and how many do."""
+    try:
+        _, end = _DECODER.raw_decode(text)
+        behind = text[end:].strip(", \t\r\n[]")
+        others = json.loads(f"[{behind}]", strict=False)
+    except (ValueError, RecursionError):
+        return None
+    first = repaired(text[:end])
+    return (first, max(len(others), 1)) if first and not any(isinstance(each, dict) for each in others) else None
 
 
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")

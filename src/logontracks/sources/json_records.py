@@ -40,7 +40,7 @@ def recognizes(start: bytes) -> Dialect | str | None:
             continue
         if isinstance(record, dict) and record.get("SourceModuleType") == "im_internal":  # NXLog about itself
             continue
-        found.extend(otlp.records(record) if otlp.is_export(record) else [record])
+        found.extend(filter(None, otlp.records(record)) if otlp.is_export(record) else [record])
         dialect = dialects.of_record(found[-1]) if found else None
         if dialect is not None:
             return dialect

@@ -387,6 +387,42 @@ def test_damaged_xml_gives_problems_and_never_an_error(tmp_path, data):
     Normalizer().rows(found.parts)
 
 
+# What is no event among events
+
+
+ODD = ["text", 7, None, True, -1.5]
+
+
+def among(records, odd):
+    return [*records[:1], *odd, *records[1:]]
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if not name.startswith("utf") and "concat" not in name])
+def test_what_is_no_object_is_told_and_costs_no_event(tmp_path, layout):
+    records = [FORMS["vector"][1](each) for each in sample(3)]
+    found = _read_text(*pieces(next(find([write(tmp_path, "x", LAYOUTS[layout](among(records, ODD)))]))))
+    assert found.records == 3
+    assert sum(len(part) for _, part in found.parts) == 3
+    assert {problem.kind for problem in found.problems} == {"skipped"}
+    assert sum(int(problem.what.split()[0]) for problem in found.problems) == len(ODD)
+
+
+@pytest.mark.parametrize("name", ["resourceLogs", "scopeLogs", "logRecords"])
+def test_what_is_no_object_in_an_export_is_told_and_costs_no_event(tmp_path, name):
+    first, *exports = [FORMS["opentelemetry, otlp"][1](each) for each in sample(3)]
+    holder = first
+    for outer in ("resourceLogs", "scopeLogs", "logRecords"):
+        if outer == name:
+            break
+        holder = holder[outer][0]
+    holder[name] = among(holder[name], ODD)
+    content = lines([first, {"resourceLogs": [{"scopeLogs": 1}, {}]}, *exports, "text", {"other": 1}]).encode()
+    found = _read_text(*pieces(next(find([write(tmp_path, "x", content)]))))
+    assert found.records == 3
+    told = sorted((problem.kind, int(problem.what.split()[0])) for problem in found.problems)
+    assert told == [("skipped", 2), ("skipped", 6)]  # lines of other things; what ODD has, and a number for a list
+
+
 # What cannot be placed
 
 

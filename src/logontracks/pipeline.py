@@ -29,7 +29,7 @@ from logontracks.pool import Result, read_all
 from logontracks.sources import PIECE_BYTES, Range, Rejected, Source, find, pieces
 from logontracks.sources.envelope import Problem
 
-TASK_BYTES = 64 << 20  # of logs that a worker reads in one go, at most
+TASK_BYTES = 64 << 20  # of logs that a worker reads in one go, at most, and what goes over it
 TASKS_A_JOB = 8  # at least, if there is so much to read
 
 
@@ -248,7 +248,7 @@ def _tasks(sources: list[Source], jobs: int) -> list[list[Range]]:
     size = enough
     for part, source in ranges:
         own = min(source.size_bytes, PIECE_BYTES)
-        if size + own > enough:
+        if size >= enough:
             tasks.append([])
             size = 0
         tasks[-1].append(part)

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-BATCH_LOAD = 16_384
+BATCH_LOAD = 4096
+"""Load of a batch. A log that a collector wrote has all of its hosts in each of its parts: then every slice needs a
+little of every file, and what it needs not of a batch is read in vain."""
 LOAD_BYTES = 1024
 """Room that a row may take without counting for more than one: work is shared out by load, which is rows, and more
 where they are large."""
@@ -24,6 +26,11 @@ MANY_DAYS = 100  # in one file: its clock runs wild, and its days are not worth 
 SLOT_US = 600_000_000
 """The unit slices are cut by: ten minutes. Copies of one record fall into the same second, so into the same slot."""
 
+# Typed, as Arrow looks for a module to make something of a plain number each time, which costs more than a batch does
+_SLOT = pa.scalar(SLOT_US, pa.int64())
+_FULL = pa.scalar(LOAD_BYTES, pa.int32())
+_NONE = pa.scalar(0, pa.int64())
+_ONE = pa.scalar(1, pa.int32())
 _FAST = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _ALONE = pa.ipc.IpcReadOptions(use_threads=False)
 
@@ -148,12 +155,12 @@ def _load(rows: pa.Table | pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
     """What each row counts for."""
     if "data" not in rows.schema.names:
         return pa.repeat(pa.scalar(1, pa.int64()), len(rows))
-    size = pc.fill_null(pc.binary_length(rows["data"]), 0)
-    return pc.max_element_wise(pc.divide(size, LOAD_BYTES), 1).cast(pa.int64())
+    size = pc.fill_null(pc.binary_length(rows["data"]), pa.scalar(0, pa.int32()))
+    return pc.max_element_wise(pc.divide(size, _FULL), _ONE).cast(pa.int64())
 
 
 def _slot(batch: pa.RecordBatch) -> pa.Array:
-    return pc.fill_null(pc.divide(batch["time"].cast(pa.int64()), SLOT_US), 0)
+    return pc.fill_null(pc.divide(batch["time"].cast(pa.int64()), _SLOT), _NONE)
 
 
 def _cells(batch: pa.RecordBatch, number: int) -> pa.Table:
@@ -187,18 +194,15 @@ def _place(batch: pa.RecordBatch, row: int) -> tuple[date | None, Cut]:
 def _inside(batch: pa.RecordBatch, days: AbstractSet[date], low: Cut, high: Cut, *, but: bool) -> pa.Array:
     """Which rows lie on the days (`but`: on others) and between the cuts."""
     short, slot = batch["short"], _slot(batch)
-    hosts = short.dictionary
+    first, last = (pa.scalar(cut.short, pa.string()) for cut in (low, high))
+    begin, end = (pa.scalar(cut.slot, pa.int64()) for cut in (low, high))
 
-    def of_host(compare: Callable[[pa.Array, str], pa.Array], name: str) -> pa.Array:
-        return compare(hosts, name).take(short.indices)
+    def of_host(compare: Callable[[pa.Array, pa.Scalar], pa.Array], name: pa.Scalar) -> pa.Array:
+        return compare(short.dictionary, name).take(short.indices)
 
     on_day = pc.is_in(batch["day"], pa.array(sorted(days), pa.date32()))
     if but:
         on_day = pc.invert(on_day)
-    begun = pc.or_(
-        of_host(pc.greater, low.short), pc.and_(of_host(pc.equal, low.short), pc.greater_equal(slot, low.slot))
-    )
-    unfinished = pc.or_(
-        of_host(pc.less, high.short), pc.and_(of_host(pc.equal, high.short), pc.less_equal(slot, high.slot))
-    )
+    begun = pc.or_(of_host(pc.greater, first), pc.and_(of_host(pc.equal, first), pc.greater_equal(slot, begin)))
+    unfinished = pc.or_(of_host(pc.less, last), pc.and_(of_host(pc.equal, last), pc.less_equal(slot, end)))
     return pc.and_(on_day, pc.and_(begun, unfinished))

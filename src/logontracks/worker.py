@@ -33,7 +33,8 @@ from logontracks.sources.evtx_mend import CHUNK_SIZE
 from logontracks.sources.evtx_text import Common, NotCleanError, Piece
 from logontracks.sources.records import Lines
 
-ENOUGH_ROWS = 20_000  # are normalized together: a statement costs a millisecond whatever it works on
+ENOUGH_ROWS = 20_000  # of EVTX are normalized together: a statement costs a millisecond whatever it works on
+ENOUGH_TEXT = 40_000  # of other forms, which come in columns and need less room: the fewer files, the fewer are merged
 SECONDS_A_CHUNK = 5.0  # a chunk takes a millisecond
 SECONDS_A_RANGE = 8.0  # and half a second for each MiB
 MAX_MEMORY = 4 << 30  # bytes; a worker has about 200 MB, and sets 1.3 GB aside
@@ -61,19 +62,19 @@ class Worker:
         records: dict[int, int] = defaultdict(int)
         again: list[dict[str, Any]] = []
         unreadable: dict[int, str] = {}
-        waiting = staged = 0
+        waiting, staged = 0.0, 0  # the part of what is enough
         for number, part in enumerate(ranges):
             try:
                 if part.form == "evtx":
                     piece = self._read_evtx(part)
                     for kind, found in piece.rows.items():
                         rows[part.activity][kind].extend(found)
-                        waiting += len(found)
+                        waiting += len(found) / ENOUGH_ROWS
                 else:
                     with self._timer(self._range_seconds(part)):
                         lines = _read_text(part)
                     tables.extend(lines.parts)
-                    waiting += sum(len(table) for _, table in lines.parts)
+                    waiting += sum(len(table) for _, table in lines.parts) / ENOUGH_TEXT
                     piece = lines
             except NotCleanError:
                 again.extend(each.as_dict() for each in part.carefully())
@@ -84,7 +85,7 @@ class Worker:
             extents[part.source].add(piece.extents)
             problems[part.source].extend(piece.problems)
             records[part.source] += piece.records
-            if waiting >= ENOUGH_ROWS:
+            if waiting >= 1:
                 staged += self._stage(f"{task}.{number}", rows, tables, problems)
                 waiting = 0
         staged += self._stage(str(task), rows, tables, problems)
@@ -220,6 +221,8 @@ def _bound_memory() -> None:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     _bound_memory()
+    # Arrow looks for this module whenever it is given a plain number: where there is none that takes a while each time
+    sys.modules.setdefault("dateutil", None)  # type: ignore[arg-type]
     gc.disable()  # records make no cycles, and there are millions
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps a third more
     options = json.loads(sys.argv[1])

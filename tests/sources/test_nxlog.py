@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from logontracks import catalogue
@@ -245,6 +245,24 @@ def test_own_fields_are_what_nxlog_did_not_add(read):
     line.pop("ExecutionProcessID")
     (row,) = rows(read(line))
     assert json.loads(row["data"]) == OWN
+
+
+ESCAPED = "(t)"  # a letter that is to be written as a number
+
+
+@pytest.mark.parametrize("usual", [{}, {"ProcessID": 4}, {"Severity": "INFO", "ThreadID": 8}])
+@pytest.mark.parametrize(
+    "odd",
+    [dict.fromkeys(ADDED, "x"), {"ProcessID": 4}, {"AccountName": "a", "UserID": "S-1-5-18", "Domain": "x"},
+     {"UserData": "<UserData><x><Reason>5</Reason></x></UserData>"}, {"Data": "one"}, {f"Severi{ESCAPED}y": "x"}],
+)  # fmt: skip
+def test_fields_of_a_record_do_not_depend_on_those_around_it(read, usual, odd):
+    """Most records of a log have the same fields beside their own; one that has others is read as it is alone."""
+    strange = json.dumps({**odd, **LOGON}).replace(ESCAPED, r"\u0074").encode()
+    (alone,) = rows(read(strange))
+    (plain,) = rows(read({**LOGON, **usual}))
+    among = rows(read({**LOGON, **usual}, strange, *[{**LOGON, **usual}] * 300))
+    assert [row["data"] for row in among] == [plain["data"], alone["data"], *[plain["data"]] * 300]
 
 
 def test_account_name_of_the_event_survives(read):
@@ -600,6 +618,17 @@ def test_whatever_the_zone_the_time_is_exact(ways):
         else:  # a whole number of quarters between event and arrival: the record says that it came at once
             assert row["way"] == "event"
             assert (waited + travelled) % timedelta(minutes=15) == timedelta()
+
+
+@given(st.lists(st.from_regex(clocks._PLAIN, fullmatch=True) | st.none()))
+@example(["2021-03-31T12:03:46.974060+03:00", "2021-03-31 12:03:46Z", None, "2021-03-31T12:03:46.974060123-11:30"])
+@example(["2021-02-29T00:00:00Z", "2021-02-28T00:00:00Z"])
+@example(["1602-01-01T00:00:00+14:00", "9998-12-31T23:59:59-14:00"])
+@example(["0001-01-01T00:00:00+14:00", "2021-03-31T24:00:00Z"])
+def test_times_read_together_are_those_read_one_by_one(texts):
+    found = clocks._moments(pa.array(texts, pa.string())).to_pylist()
+    for text, row in zip(texts, found, strict=True):
+        assert (row["time"], row["digits"], row["zoned"]) == (clocks.moment(text) or (None, None, None)), text
 
 
 @given(st.text() | st.from_regex(clocks._WRITTEN, fullmatch=True) | st.integers().map(str) | st.none())

@@ -145,8 +145,8 @@ def sql(dialect: Dialect) -> str:
         return f"{'COALESCE(' + ', '.join(texts) + ')' if texts else 'CAST(NULL AS VARCHAR)'} AS {name}"
 
     parts = [part(name, dialect.paths.get(name, ())) for name in (*PARTS, *TIMES)]
-    return f"""SELECT position, line, {", ".join(parts)}, {part("xml", dialect.whole)}
-        FROM (SELECT position, line, json_extract_string(line, [{asked}]) AS f FROM lines)"""
+    return f"""SELECT {", ".join(parts)}, {part("xml", dialect.whole)}
+        FROM (SELECT json_extract_string(line, [{asked}]) AS f FROM lines)"""
 
 
 def json_path(path: tuple[str, ...]) -> str:

@@ -82,7 +82,8 @@ def layout(start: bytes) -> Layout | None:
         whole_in_a_line = array and line_end < 0 and len(start) >= START
         return Layout(encoding, run_on=whole_in_a_line, array=array)
     following = _end(_BETWEEN, text, end)
-    together = text[following : following + 1] == "{" and "\n" not in text[end:following]
+    another = text[following : following + 1] == "{" or (array and "," in text[end:following])
+    together = another and "\n" not in text[end:following]
     return Layout(encoding, run_on=together, array=array)
 
 
@@ -276,7 +277,7 @@ def _bytes(text: str, how: Layout) -> int:
 
 
 def parse(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
-    """What SQL tells of `lines`, each for itself; those that are no JSON, or take too much memory, are lost."""
+    """`lines` and what SQL tells of each for itself; those that are no JSON, or take too much memory, are lost."""
     try:
         return query_parts(sql, lines, problems)
     except (duckdb.InvalidInputException, UnicodeDecodeError):  # of a message that cuts the line within a character
@@ -284,27 +285,38 @@ def parse(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
 
 
 def query_parts(sql: str, lines: pa.Table, problems: Problems) -> pa.Table:
-    """What the database answers, in parts where memory is short; a line too large is lost."""
+    """The lines, and beside them what the database answers of each, in parts where memory is short.
+
+    One that is too large is lost.
+    """
     try:
-        return query(sql, lines)
+        told = query(sql, lines)
     except duckdb.OutOfMemoryException:
         if len(lines) > 1:
             half = len(lines) // 2
             parts = lines.slice(0, half), lines.slice(half)
             return pa.concat_tables([query_parts(sql, part, problems) for part in parts])
+    else:
+        for name in told.column_names:
+            lines = lines.append_column(name, told[name])
+        return lines
     problems.lose(lines["position"][0].as_py(), "the line takes too much memory")
-    return query(sql, lines.slice(0, 0))
+    return query_parts(sql, lines.slice(0, 0), problems)
 
 
 def _repaired(lines: pa.Table, problems: Problems) -> pa.Table:
     """Lines that are JSON, or become it when signs that are no text are replaced; the others are lost."""
-    found = query_parts("SELECT *, json_valid(line) AS valid FROM lines", lines, problems)
+    found = query_parts("SELECT json_valid(line) AS valid FROM lines", lines, problems)
     positions, texts, valid = (found[name].to_pylist() for name in ("position", "line", "valid"))
     for at, (position, text) in enumerate(zip(positions, texts, strict=True)):
         if valid[at] or text.isspace() or not text:
             continue
         better = repaired(text)
-        if better is None:
+        if better is None and (first := _first_of(text)):
+            (texts[at], others), valid[at] = first, True
+            what = "things between objects from here on are no Windows events: they are no objects"
+            problems.note("skipped", what, others, position)
+        elif better is None:
             problems.lose(position, f"the line is no JSON object: {text[:40]!a}")
         else:
             what = "lines from here on have signs that JSON forbids, such as half of a surrogate pair"
@@ -320,6 +332,18 @@ def repaired(text: str) -> str | None:
         return dumps(fields) or None if isinstance(fields, dict) else None
     except (ValueError, RecursionError):
         return None
+
+
+def _first_of(text: str) -> tuple[str, int] | None:
+    """An object that texts, numbers and the like follow, as in an array of all sorts of things, and how many do."""
+    try:
+        _, end = _DECODER.raw_decode(text)
+        behind = text[end:].strip(", \t\r\n[]")
+        others = json.loads(f"[{behind}]", strict=False)
+    except (ValueError, RecursionError):
+        return None
+    first = repaired(text[:end])
+    return (first, max(len(others), 1)) if first and not any(isinstance(each, dict) for each in others) else None
 
 
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")

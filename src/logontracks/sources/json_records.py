@@ -40,7 +40,7 @@ def recognizes(start: bytes) -> Dialect | str | None:
             continue
         if isinstance(record, dict) and record.get("SourceModuleType") == "im_internal":  # NXLog about itself
             continue
-        found.extend(otlp.records(record) if otlp.is_export(record) else [record])
+        found.extend(filter(None, otlp.records(record)) if otlp.is_export(record) else [record])
         dialect = dialects.of_record(found[-1]) if found else None
         if dialect is not None:
             return dialect
@@ -115,57 +115,64 @@ def _nxlog(kept: pa.Table, records: Records) -> pa.Table:
     return nxlog_fields.with_data(kept, records.heads, records.problems)
 
 
-_PLAIN = r'^\{("\w+":("([^"\\]|\\.)*"|-?\d+|null|true|false),?)*\}$'
+_PLAIN = r'^\{(?:"\w+":(?:"(?:[^"\\]|\\.)*"|-?\d+|null|true|false),?)*\}$'
 """An object of texts and numbers: it can stay as it is, unless it has fields that stand for something else."""
 
 
 def _with_data(kept: pa.Table, records: Records, dialect: Dialect) -> pa.Table:
     """The records with their own fields as `data` in place of `line`."""
-    places = ", ".join(f"'{dialects.json_path(path)}'" for _, path in dialect.fields)
-    sql = f"""SELECT * EXCLUDE (own), list_position(list_transform(own, lambda each: COALESCE(each, 'null') <> 'null'),
-            true) AS place, own[place] AS own
-        FROM (SELECT *, json_extract(line, [{places}]) AS own FROM lines)"""
-    found = json_lines.query_parts(sql, kept, records.problems)
-    own = whole(found["own"].cast(pa.string()))
-    maps = [at + 1 for at, (form, _) in enumerate(dialect.fields) if form == "map"]
-    plain = pc.and_(
-        pc.is_in(found["place"], value_set=pa.array(maps, found["place"].type)),
-        pc.and_(
-            pc.match_substring_regex(own, _PLAIN), pc.invert(pc.match_substring_regex(own, '"(Data|data|param1)":'))
-        ),
-    )
-    data = pc.if_else(whole(plain), own, None).to_pylist()
-    told = zip(
-        *(found[name].to_pylist() for name in ("position", "head", "place")),
-        own.to_pylist(),
-        pc.fill_null(whole(plain), fill_value=False).to_pylist(),
-        strict=True,
-    )
-    for at, (position, number, place, text, done) in enumerate(told):
-        if not done and place:
-            form = dialect.fields[place - 1][0]
-            data[at] = _own(records, records.heads[number], form, text, position)
-    data = [None if text == "{}" else text for text in data]
+    found = json_lines.query_parts(_own_sql(dialect), kept, records.problems)
+    own = whole(found["own"])
+    maps = [at for at, (form, _) in enumerate(dialect.fields) if form == "map"]
+    plain = pc.is_in(found["place"], value_set=pa.array(maps, found["place"].type))
+    plain = whole(pc.and_(plain, pc.fill_null(pc.match_substring_regex(own, _PLAIN), fill_value=False)))
+    plain = pc.and_(plain, pc.invert(pc.match_substring_regex(own, '"(?:Data|data|param1)":')))
+    data = pc.if_else(pc.fill_null(plain, fill_value=False), own, None)
+    asked = whole(pc.and_(pc.is_null(data), pc.is_valid(found["place"])))
+    others = found.select(["position", "head", "place", "own"]).filter(asked)
+    made = [
+        _own(records, records.heads[number], dialect.fields[place][0], text, position)
+        for position, number, place, text in zip(*(column.to_pylist() for column in others.columns), strict=True)
+    ]
+    data = pc.replace_with_mask(data, asked, pa.array(made, pa.string()))
+    data = pc.if_else(pc.equal(data, "{}"), None, data)
     if dialect.moved:
         data = _with_moved(found, data, records, dialect)
-    return found.drop_columns(["line", "place", "own"]).append_column("data", pa.array(data, pa.string()))
+    return found.drop_columns(["line", "place", "own", "moved"]).append_column("data", data)
 
 
-def _with_moved(found: pa.Table, data: list[str | None], records: Records, dialect: Dialect) -> list[str | None]:
-    """The fields of records, and those that the sender has put elsewhere."""
-    places = ", ".join(f"'{dialects.json_path(path)}'" for _, path in dialect.moved)
-    moved = json_lines.query_parts(
-        f"SELECT head, json_extract_string(line, [{places}]) AS moved FROM lines", found, records.problems
+def _own_sql(dialect: Dialect) -> str:
+    """SQL for the own fields of a record as JSON: `place`, the first of the places that has them, from 0, and `own`.
+
+    `moved`: the values that fields have elsewhere, where any has one.
+    """
+    places, moved = (
+        ", ".join(f"'{dialects.json_path(path)}'" for _, path in paths) for paths in (dialect.fields, dialect.moved)
     )
+    told = [f"NULLIF(CAST(told[{at + 1}] AS VARCHAR), 'null')" for at in range(len(dialect.fields))]
+    place = " ".join(f"WHEN {text} IS NOT NULL THEN {at}" for at, text in enumerate(told))
+    elsewhere = f"json_extract_string(line, [{moved}])" if moved else "CAST([] AS VARCHAR[])"
+    return f"""
+        SELECT CASE {place} END AS place, COALESCE({", ".join(told)}) AS own,
+            CASE WHEN len(list_filter(moved, lambda text: text IS NOT NULL)) > 0 THEN moved END AS moved
+        FROM (SELECT json_extract(line, [{places}]) AS told, {elsewhere} AS moved FROM lines)"""
+
+
+def _with_moved(found: pa.Table, data: pa.Array, records: Records, dialect: Dialect) -> pa.Array:
+    """The fields of records, and those that the sender has put elsewhere."""
+    asked = pc.and_(pc.is_valid(data), whole(pc.is_valid(found["moved"])))
     names = [name for name, _ in dialect.moved]
-    completed = list(data)
-    for at, (number, values) in enumerate(zip(moved["head"].to_pylist(), moved["moved"].to_pylist(), strict=True)):
-        text = data[at]
-        if text is not None and any(value is not None for value in values):
-            kind = Kind(records.heads[number].provider.lower(), records.heads[number].event_id)
-            told = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-            completed[at] = json_lines.dumps(own_fields.completed(kind, dialects.loads(text), told))
-    return completed
+    completed = []
+    for number, values, text in zip(
+        found["head"].filter(asked).to_pylist(),
+        found["moved"].filter(asked).to_pylist(),
+        data.filter(asked).to_pylist(),
+        strict=True,
+    ):
+        kind = Kind(records.heads[number].provider.lower(), records.heads[number].event_id)
+        told = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        completed.append(json_lines.dumps(own_fields.completed(kind, dialects.loads(text), told)))
+    return pc.replace_with_mask(data, asked, pa.array(completed, pa.string()))
 
 
 def _own(records: Records, which: Head, form: dialects.Fields, text: str, position: int) -> str | None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logontracks import catalogue
 from logontracks.engines.duckdb import literal
@@ -21,6 +24,7 @@ from logontracks.sources.envelope import Head, Kind
 from logontracks.sources.json_lines import dumps, query_parts
 from logontracks.sources.records import Problems
 
+SOME = 100  # records that are looked at to tell what most of them have
 MAX_MESSAGE = 4096  # characters; those that fields are taken from are short
 
 ADDED = (
@@ -40,9 +44,9 @@ ADDED = (
 """What NXLog, Logstash and the labs' set-ups write beside the event's own fields."""
 
 
-def _without(*also: str) -> str:
-    """A JSON merge patch (RFC 7386) that takes these fields and the added ones away."""
-    return literal(json.dumps(dict.fromkeys((*ADDED, *also))))
+def _patch(names: AbstractSet[str]) -> str:
+    """A JSON merge patch (RFC 7386) that takes these fields away."""
+    return literal(json.dumps(dict.fromkeys(sorted(names))))
 
 
 # Not always NXLog's own: AccountName belongs to UserID and then comes with Domain and AccountType, as in no record of
@@ -50,21 +54,48 @@ def _without(*also: str) -> str:
 _OWN_ACCOUNT = "(told[1] IS NULL OR told[2] IS NULL AND told[3] IS NULL)"
 _OWN_PROCESS = "(told[4] IS NOT NULL)"
 _TOLD = "json_extract_string(line, ['$.UserID', '$.Domain', '$.AccountType', '$.ExecutionProcessID'])"
-_DATA = f"""
-    SELECT * EXCLUDE (line, told, data), NULLIF(data, '{{}}') AS data,
-        CASE WHEN data = '{{}}' OR line LIKE '%"UserData"%' OR data LIKE '%"Data":"%' THEN line END AS whole
-    FROM (
-        SELECT *, json_merge_patch(line, CASE
-            WHEN {_OWN_ACCOUNT} AND {_OWN_PROCESS} THEN {_without()}
-            WHEN {_OWN_ACCOUNT} THEN {_without("ProcessID")}
-            WHEN {_OWN_PROCESS} THEN {_without("AccountName")}
-            ELSE {_without("AccountName", "ProcessID")} END) AS data
-        FROM (SELECT *, {_TOLD} AS told FROM lines))"""
+_ASKED = frozenset({"AccountName", "ProcessID", "UserData"})
+"""Fields for which the others have to be asked."""
+
+
+@cache
+def _statement(names: frozenset[str]) -> str:
+    """SQL for `data`, the line as a whole where it has to be looked at, and whether `more` has to be taken away.
+
+    `names`: the fields that records mostly have beside their own. To take away all that there could be takes three
+    times as long: each is looked for.
+    """
+    mine = names - {"AccountName", "ProcessID"}
+    if names & _ASKED:
+        data = f"""SELECT line, json_merge_patch(line, CASE
+                WHEN {_OWN_ACCOUNT} AND {_OWN_PROCESS} THEN {_patch(mine)}
+                WHEN {_OWN_ACCOUNT} THEN {_patch({*mine, "ProcessID"})}
+                WHEN {_OWN_PROCESS} THEN {_patch({*mine, "AccountName"})}
+                ELSE {_patch({*mine, "AccountName", "ProcessID"})} END) AS data
+            FROM (SELECT line, {_TOLD} AS told FROM lines)"""
+        left = _ADDED - names
+        whole = "CASE WHEN data = '{}' OR line LIKE '%\"UserData\"%' OR data LIKE '%\"Data\":\"%' THEN line END"
+    else:
+        data = f"SELECT json_merge_patch(line, {_patch(names)}) AS data FROM lines"
+        left = _ADDED | _ASKED - names
+        whole = "CAST(NULL AS VARCHAR)"
+    looked_for = "|".join(sorted(map(re.escape, left)))
+    more = f"""data = '{{}}' OR regexp_matches(data, '"(?:(?:{looked_for})":|Data":")')"""
+    return f"SELECT NULLIF(data, '{{}}') AS data, {whole} AS whole, {more} AS more FROM ({data})"
+
+
+_ADDED = frozenset(ADDED)
+_ALL = _ADDED | _ASKED
 
 
 def with_data(records: pa.Table, heads: list[Head], problems: Problems) -> pa.Table:
     """The records with their own fields as `data` in place of `line`; one that is too large is lost."""
-    found = query_parts(_DATA, records, problems)
+    usual = _ALL & _names(records)
+    found = query_parts(_statement(usual), records, problems)
+    if pc.any(found["more"]).as_py():
+        others = found.filter(found["more"]).drop_columns(["data", "whole", "more"])
+        others = query_parts(_statement(_ALL), others, problems)
+        found = pa.concat_tables([found.filter(pc.invert(found["more"])), others]).sort_by("position")
     if found["whole"].null_count < len(found):
         columns = (found[name].to_pylist() for name in ("data", "whole", "head"))
         data = [
@@ -72,7 +103,17 @@ def with_data(records: pa.Table, heads: list[Head], problems: Problems) -> pa.Ta
             for data, line, number in zip(*columns, strict=True)
         ]
         found = found.set_column(found.column_names.index("data"), "data", pa.array(data, pa.string()))
-    return found.drop_columns("whole")
+    return found.drop_columns(["line", "whole", "more"])
+
+
+def _names(records: pa.Table) -> set[str]:
+    """Names of fields that some of the records have."""
+    few = pa.array(range(0, len(records), len(records) // SOME + 1), pa.int64())
+    some = query_parts(_NAMES, records.select(["position", "line"]).take(few), Problems())
+    return {name for names in some["names"].to_pylist() for name in names}
+
+
+_NAMES = "SELECT json_keys(line) AS names FROM lines"
 
 
 def _completed(which: Head, line: str, data: str | None, problems: Problems) -> str | None:

@@ -21,12 +21,20 @@ def is_export(record: Any) -> bool:
     return isinstance(record, dict) and isinstance(record.get("resourceLogs"), list)
 
 
-def records(export: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Its log records, with plain values."""
-    for resource in _objects(export.get("resourceLogs")):
-        for scope in _objects(resource.get("scopeLogs")):
-            for record in _objects(scope.get("logRecords")):
-                yield {"otlp": 1, "body": _value(record.get("body"), 0)}
+def records(export: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+    """Its log records, with plain values; None for each thing in its place that is no object, and so holds none."""
+    yield from _within(export, "resourceLogs", "scopeLogs", "logRecords")
+
+
+def _within(holder: dict[str, Any], name: str, *deeper: str) -> Iterator[dict[str, Any] | None]:
+    held = holder.get(name, [])
+    for each in held if isinstance(held, list) else [None]:
+        if not isinstance(each, dict):
+            yield None
+        elif deeper:
+            yield from _within(each, *deeper)
+        else:
+            yield {"otlp": 1, "body": _value(each.get("body"), 0)}
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -50,13 +58,22 @@ def expanded(lines: pa.Table, problems: Problems) -> pa.Table:
         return lines
     positions: list[int] = []
     texts: list[str] = []
-    for position, line in zip(lines["position"].to_pylist(), lines["line"].to_pylist(), strict=True):
-        try:
-            export = loads(line) if line.strip() else {}
-            found = [dumps(record) for record in records(export)] if is_export(export) else []
-        except (ValueError, RecursionError):
-            problems.lose(position, f"the line is no JSON object: {line[:40]!a}")
-            continue
+    for position, line, maybe in zip(
+        lines["position"].to_pylist(), lines["line"].to_pylist(), exports.to_pylist(), strict=True
+    ):
+        found = [line]
+        if maybe:
+            try:
+                export = loads(line)
+            except (ValueError, RecursionError):
+                problems.lose(position, f"the line is no JSON object: {line[:40]!a}")
+                continue
+            if is_export(export):
+                told = list(records(export))
+                found = [dumps(record) for record in told if record is not None]
+                if others := told.count(None):
+                    what = "parts of exports from here on are no log records: they are no objects"
+                    problems.note("skipped", what, others, position)
         texts.extend(found)
         positions.extend(range(position, position + len(found)))
     return pa.table({"position": pa.array(positions, pa.int64()), "line": pa.array(texts, pa.string())})

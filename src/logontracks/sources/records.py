@@ -172,8 +172,10 @@ class Records:
             return told.filter(always)
         security = pa.array([each.channel == "Security" for each in self._tails.made], pa.bool_())
         maybe = pc.and_(self._of(told, catalogue.Keep.ACTIVITY), security.take(whole(told["tail"])))
-        if named:
-            maybe = pc.and_(maybe, pc.match_substring(told[named], "ogonId"))
+        if named and pc.any(maybe).as_py():
+            asked = told.select(["position", named]).filter(maybe)
+            asked = asked.filter(pc.match_substring(asked[named], "ogonId"))
+            maybe = pc.and_(maybe, pc.is_in(told["position"], value_set=whole(asked["position"])))
         return told.filter(pc.or_(always, maybe))
 
     def _of_sessions(self, kept: pa.Table) -> pa.Table:
@@ -289,6 +291,9 @@ def _channels() -> dict[str, str]:
 
 def integers(column: pa.Array, bits: int) -> pa.Array:
     """Decimal numbers that fit; others are None."""
+    if pc.all(pc.match_substring_regex(column, r"^\d{1,18}$")).as_py():
+        numbers = column.cast(pa.int64())
+        return pc.if_else(pc.less(numbers, 1 << bits), numbers, None)
     encoded = column.dictionary_encode()
     numbers = [decimal(text, bits) for text in encoded.dictionary.to_pylist()]
     return pa.array(numbers, pa.int64()).take(encoded.indices)

@@ -135,6 +135,16 @@ def times(told: pa.Table, source_tz: ZoneInfo | None) -> pa.Table:
     is ahead, where `arrival` tells it. `turn`: of the clocks, as `in_zone` says.
     """
     event = _moments(_event_time(told), source_tz)
+    if pc.all(event["zoned"], skip_nulls=False).as_py():  # nothing else is asked for then
+        return pa.table(
+            {
+                "way": pa.repeat(pa.scalar("zone"), len(told)),
+                "time": event["time"],
+                "quarters": pa.nulls(len(told), pa.int64()),
+                "turn": pa.nulls(len(told), pa.int8()),
+                "digits": event["digits"],
+            }
+        )
     received = _moments(told["received"])
     arrival = _moments(told["arrival"])
     columns = {
@@ -178,20 +188,17 @@ def _event_time(told: pa.Table) -> pa.ChunkedArray:
     return pc.if_else(zoned, event, pc.coalesce(utc, event))
 
 
-_PLAIN = r"^\d{4}-\d\d-\d\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,9})?Z$"
-_PLAIN_MOMENTS = """
-    SELECT CASE WHEN seconds BETWEEN '1602-01-01' AND '9998-12-31' AND text[12:13] < '24'
-            THEN epoch_us(seconds) + CAST(rpad(below[1:6], 6, '0') AS BIGINT) END AS time,
-        CASE WHEN time IS NOT NULL THEN below[1:7] END AS digits, CASE WHEN time IS NOT NULL THEN TRUE END AS zoned,
-        CAST(NULL AS BIGINT) AS in_zone, CAST(NULL AS TINYINT) AS turn
-    FROM (SELECT text, TRY_CAST(text[1:10] || ' ' || text[12:19] AS TIMESTAMP) AS seconds,
-        CASE WHEN len(text) > 20 THEN text[21:len(text) - 1] ELSE '' END AS below FROM lines)"""
+_PLAIN = r"^\d{4}-\d\d-\d\d[T ][0-2]\d:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$"
+_SENSE = [datetime(1602, 1, 2), datetime(9998, 12, 30)]  # noqa: DTZ001 - `moment` draws the line by the year as written
 
 
 def _moments(column: pa.Array | pa.ChunkedArray, zone: ZoneInfo | None = None) -> pa.Table:
-    """The moments of a column. Those in UTC as most forms write it are read together, others one by one, each once."""
+    """The moments of a column. Those with a zone as most forms write it are read together, others one by one, once."""
     if len(column) > column.null_count and pc.all(pc.match_substring_regex(column, _PLAIN)).as_py():
-        return query(_PLAIN_MOMENTS, pa.table({"text": column})).cast(_MOMENTS)
+        try:
+            return _zoned(column)
+        except pa.ArrowInvalid:
+            pass  # a day or an hour that no calendar has is among them
     encoded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode(
         null_encoding="encode"
     )
@@ -203,6 +210,26 @@ def _moments(column: pa.Array | pa.ChunkedArray, zone: ZoneInfo | None = None) -
     columns = list(zip(*rows, strict=True)) or [()] * len(_MOMENTS)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, _MOMENTS, strict=True)]
     return pa.Table.from_arrays(arrays, schema=_MOMENTS).take(encoded.indices)
+
+
+def _zoned(column: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The moments of texts that are _PLAIN. Raises pa.ArrowInvalid where one of them has no sense."""
+    below = pc.replace_substring_regex(pc.utf8_slice_codeunits(column, 19), "[Z+-].*$", "")
+    fine = pc.max(pc.binary_length(below)).as_py() > len(".123456")
+    text = pc.replace_substring_regex(column, r"(\.\d{6})\d+", r"\1") if fine else column
+    time = text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    bounds = pc.min_max(time).as_py()
+    if bounds["min"] < _SENSE[0] or bounds["max"] > _SENSE[1]:
+        raise pa.ArrowInvalid("years without sense")
+    return pa.table(
+        {
+            "time": time.cast(pa.int64()),
+            "digits": pc.utf8_slice_codeunits(below, 1, 8),
+            "zoned": pc.equal(time, time),
+            "in_zone": pa.nulls(len(time), pa.int64()),
+            "turn": pa.nulls(len(time), pa.int8()),
+        }
+    )
 
 
 def texts(found: pa.Table) -> pa.Array:

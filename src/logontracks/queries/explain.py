@@ -9,7 +9,7 @@ from typing import Any
 from logontracks import catalogue
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection
-from logontracks.queries.answer import Answer, listed
+from logontracks.queries.answer import Answer, answer, number
 from logontracks.queries.events import people_events
 from logontracks.queries.tables import among, key_of, row_of, with_tables
 
@@ -19,7 +19,8 @@ MOST_OTHERS = 5  # sessions that were open at the source and did not come into q
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The row, the hops and authentications of the sessions it is about, and the records it rests on.
+    """The row (for people its ids alone), the hops and authentications of the sessions it is about, and the records it
+    rests on.
 
     `hops` holds every session that came into question, the chosen one first, each with its rule in words and the reason
     why; then those that were open there and did not come into question.
@@ -41,7 +42,8 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
     def asked(connection: Connection) -> Explanation:
         table, found = row_of(connection, text, tables=TABLES)
         key = key_of(table)
-        (row,) = _dicts(connection, f"SELECT * FROM {table} WHERE {key} = {found}")
+        columns = _OF_PEOPLE if for_people else "*"
+        (row,) = _dicts(connection, f"SELECT {columns} FROM {table} WHERE {key} = {found}")
         (ids,) = _dicts(connection, f"SELECT {_told(table, key, row)}")
         sessions = _sessions(connection, table, row)
         connection.execute(f"CREATE TEMP TABLE ways AS FROM hops WHERE {among('to_session_id', sessions)}")
@@ -55,6 +57,10 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
 
     found, notes = with_tables(case, asked)
     return Explanation(found.table, found.row, found.hops, found.links, found.records.told(*notes))
+
+
+_OF_PEOPLE = "COLUMNS('.*id|hops')"
+"""What they see of a row are its ids, and each further column takes time."""
 
 
 def _dicts(connection: Connection, query: str) -> list[dict[str, Any]]:
@@ -235,4 +241,6 @@ def _records(connection: Connection, *, limit: int, for_people: bool) -> Answer:
     columns, host, event = ("e.* EXCLUDE (uid)", "host", "event") if for_people else ("e.*", "computer", "event_id")
     # where clocks tell whole seconds only: what is asked for stands before what comes of it
     order = f"e.time, e.{event} NOT IN {_ASKING}, e.{host}, e.record_id, e.uid"
-    return listed(connection, f"role, {columns}", f"FROM ({told}) AS e JOIN roles ON role_uid = e.uid", order, limit)
+    limited = f"LIMIT {limit}" if limit else ""
+    query = f"SELECT role, {columns} FROM ({told}) AS e JOIN roles ON role_uid = e.uid ORDER BY {order} {limited}"
+    return answer(connection, query, number(connection, "SELECT COUNT(*) FROM events JOIN roles ON role_uid = uid"))

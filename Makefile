@@ -57,7 +57,7 @@ bench: $(READY)  ## measure, on data made for it
 
 bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
 	$(BIN)/logontracks simulate --out benchmarks/data/company --hosts 100 --users 120 --days 10 --form parquet
-	$(BIN)/python benchmarks/bench_models.py benchmarks/data/company/logs
+	$(BIN)/python benchmarks/bench_models.py benchmarks/data/company/logs --ask
 
 score: $(READY)  ## how often the tables are right, over simulated companies; writes the table of docs/score.md
 	$(BIN)/python benchmarks/score.py

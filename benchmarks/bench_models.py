@@ -1,11 +1,12 @@
 """How long the tables take to work out, and in how much memory: for one million events, and for ten.
 
-    python benchmarks/bench_models.py LOGS [--events 1000000 10000000] [--memory 4GB]
+    python benchmarks/bench_models.py LOGS [--events 1000000 10000000] [--memory 4GB] [--ask]
 
 LOGS are those of `logontracks simulate --form parquet`. Their events are written as many times as it takes, each time
 some weeks later: the same hosts with longer logs. The busiest, a controller, goes on until a third of all is its own.
 The cases made so are in a temporary folder. Prints a Markdown table: seconds, peak memory, both per million events. The
-limit of memory is DuckDB's own; the peak is that of the process.
+limit of memory is DuckDB's own; the peak is that of the process. `--ask` tells as well how long `track` and `explain`
+take on each case, the start of Python included.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,9 +25,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from logontracks.build import build
-from logontracks.case import writing
+from logontracks.case import Case, writing
 from logontracks.engines.duckdb import connect, literal
 from logontracks.manifest import TABLES, File
+from logontracks.queries.tables import give_functions
 
 MADE = ("events", "extents", "event_counts")
 SHARE = 1 / 3  # of the events are of one host
@@ -86,12 +89,46 @@ def measured(case: Path, memory: str) -> tuple[float, float]:
     return seconds, peak
 
 
+ASKED = {
+    "account": "SELECT account FROM sessions WHERE kind = 'person' GROUP BY account ORDER BY COUNT(*) DESC, account",
+    "session": "SELECT told('s', session_id) FROM sessions ORDER BY reconnects DESC NULLS LAST, session_id",
+    "track": "SELECT told('t', track_id) FROM tracks ORDER BY hops DESC, track_id",
+    "hop": "SELECT told('h', hop_id) FROM hops ORDER BY candidates DESC, hop_id",
+    "link": "SELECT told('l', link_id) FROM links ORDER BY link_id",
+    "address": "SELECT told('a', address_id) FROM addresses ORDER BY sightings DESC, address_id",
+    "request": "SELECT told('r', request_id) FROM requests ORDER BY times DESC, request_id",
+    "failure": "SELECT told('f', failure_id) FROM failures ORDER BY attempts DESC, failure_id",
+}
+"""Queries for what is asked about: of each kind the row that much hangs on."""
+
+
+def asked(case: Path, rounds: int = 5) -> Iterator[tuple[str, float]]:
+    """Each question to a case, and the seconds of its process: the middle of some rounds."""
+    connection = Case(case).connect()
+    give_functions(connection)
+    rows = {kind: connection.execute(f"{query} LIMIT 1").fetchall() for kind, query in ASKED.items()}
+    connection.close()
+    for kind, found in rows.items():
+        for (name,) in found:
+            command, taken = "track" if kind == "account" else "explain", []
+            for _ in range(rounds):
+                begun = time.monotonic()
+                subprocess.run(
+                    [sys.executable, "-m", "logontracks", command, name, "--case", case],
+                    check=True,
+                    capture_output=True,
+                )
+                taken.append(time.monotonic() - begun)
+            yield f"{command} {kind}", statistics.median(taken)
+
+
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=Path)
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--ask", action="store_true", help="tell how long questions take")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.alone:
@@ -104,7 +141,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             many = multiplied(wanted.logs, Path(folder) / "case", events)
             seconds, peak = measured(Path(folder) / "case", wanted.memory)
+            answers = list(asked(Path(folder) / "case")) if wanted.ask else []
         print(f"| {many:,} | {seconds:.1f} | {seconds / many * 1e6:.2f} | {peak:,.0f} |", flush=True)
+        for question, seconds in answers:
+            print(f"| {question} | {seconds:.2f} | | |", flush=True)
 
 
 if __name__ == "__main__":

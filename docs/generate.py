@@ -502,7 +502,8 @@ def _head(table: models.Model) -> tuple[list[str], list[str]]:
     """The head of a model as Markdown: what a row is and what NULL means, a paragraph each; what it is made from."""
     text = re.sub(rf"^(View|{table.name}): ", "", table.meaning)
     text, _, after = text.partition("Reads: ")
-    paragraphs = [text, after.partition(".\n")[2]]
+    rest = re.sub(r"^Sorted by: .*\n?", "", after.partition(".\n")[2])
+    paragraphs = [text, rest]
     lines = [_sentence(" ".join(part.split())) for each in paragraphs for part in each.split("\n\n") if part.strip()]
     read = ", ".join(f"`{name}`" for name in sorted(table.reads))
     return [line for each in lines for line in (each, "")], [f"Worked out from {read}.", ""]

@@ -202,6 +202,29 @@ def test_event_file_deleted_or_damaged(case: Path, second: Path, damage: Callabl
     assert contents(case) == before
 
 
+def test_some_records_of_all(case: Path, second: Path) -> None:
+    """As a query for them finds them, from several files and none."""
+    ingest([second], case)
+    reader = Case(case)
+    assert len(reader.manifest.events) > 1
+    uids = [uid for (uid,) in reader.connect().execute("SELECT uid FROM events ORDER BY time").fetchall()]
+    for some in ([], [1], [*uids[::7], 1], uids):
+        connection = reader.connect()
+        query = "SELECT * FROM events ORDER BY time"
+        expected = [row for row in connection.execute(query).fetchall() if row[0] in some]
+        assert reader.keep_records(connection, some) == len(expected)
+        assert connection.execute(query).fetchall() == expected
+
+
+def test_some_records_of_none(tmp_path: Path) -> None:
+    with writing(tmp_path / "case") as writer:
+        writer.commit(writer.manifest)
+    reader = Case(tmp_path / "case")
+    connection = reader.connect()
+    assert reader.keep_records(connection, [1]) == 0
+    assert connection.execute("SELECT * FROM events").fetchall() == []
+
+
 # Tables that were worked out, and what becomes of them
 
 

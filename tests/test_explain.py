@@ -4,8 +4,11 @@ import json
 import re
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from making_cases import Company, company, here
+
+from logontracks import models
 
 LISTS = {
     "sessions": "session_id", "failures": "failure_id", "hops": "hop_id", "tracks": "track_id", "links": "link_id",
@@ -27,6 +30,15 @@ def test_a_row_is_told_as_in_its_list(firm: Company, capsysbinary: Any, name: st
     told = json.loads(here(capsysbinary, "explain", identity, "--case", firm.case, "--format", "json").text)
     assert told["table"] == name
     assert {column: listed[0][column] for column in told["row"]} == told["row"]
+
+
+@pytest.mark.parametrize("name", [name for name in models.MODELS if models.model(name).sorted_by])
+def test_what_is_looked_up_lies_together(firm: Company, name: str) -> None:
+    (path,) = firm.case.glob(f"tables/*/{name}.parquet")
+    rows = pq.read_table(path).select(models.model(name).sorted_by)
+    keys = list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+    assert keys == sorted(keys)
+    assert len(set(keys)) > 9
 
 
 @pytest.mark.parametrize("text", ["r-0000000000000", "x-1", "h-!"])

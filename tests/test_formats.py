@@ -50,6 +50,8 @@ VALUES = {
     ),
 }  # fmt: skip
 COUNTS = st.integers(0, 13)
+# in units of 100 ns; of the last ones of a second a double knows no more than the next second
+MOMENTS = st.integers(0, 36_000_000_000).filter(lambda moment: moment % 10_000_000 < 9_999_990)
 BASE = filetime(datetime(2026, 10, 5, 12, tzinfo=UTC))
 EPOCH = filetime(datetime(1970, 1, 1, tzinfo=UTC))
 
@@ -62,7 +64,7 @@ def events(draw):
     values = [draw(VALUES.get(type_, COUNTS)) for _, type_ in kind.fields]
     return Event(
         kind,
-        BASE + draw(st.integers(0, 36_000_000_000)),
+        BASE + draw(MOMENTS),
         draw(st.sampled_from(["WS1.larch.example", "DC1"])),
         values,
         activity_id=draw(st.none() | st.just("{245d3b9b-5e92-0000-b33b-c9128a82d601}")),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from logontracks import models, progress
 from logontracks.case import Case, Writer, plain_errors, writing
@@ -51,6 +50,8 @@ def flaw(case: Case) -> str | None:
 
     Tables of another version may have other names and columns. What lies between head and foot of a file is not read.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - fast start
+
     tables = case.manifest.tables
     if tables is None:
         return "they have not been worked out"

@@ -36,6 +36,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = {2**63 - 1: "infinity", -(2**63) + 1: "-infinity"}  # as DuckDB writes them
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _AT_ONCE = 8192  # rows made into Python values at a time: an Arrow batch may have a million
+_FEW = 200  # values that are made one by one: to look for equal ones loads what takes longer
 _ROW_GROUP = 122_880  # rows; what DuckDB uses too
 _LEAST_WIDTH = 12  # a text column is folded to this before the table gives way to blocks
 _ODD = re.compile(r"[^ -~]")
@@ -113,6 +114,8 @@ def _formed(column: pa.Array, clock: Clock, form: Callable[[Any], str]) -> list[
 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if len(column) <= _FEW:
+        return [form(value) for value in _values(column, clock)]
     try:
         coded = column.dictionary_encode()
     except pa.ArrowNotImplementedError:  # lists, structs, intervals

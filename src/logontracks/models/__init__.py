@@ -110,8 +110,17 @@ class Model:
     @property
     def reads(self) -> frozenset[str]:
         """The tables it is made from."""
-        told = re.search(r"^Reads: ([a-z_, \n]+)\.$", self.meaning, re.MULTILINE)
-        return frozenset(re.split(r"[,\s]+", told[1].strip())) if told else frozenset()
+        return frozenset(self._told("Reads"))
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """Columns by which its rows lie in the file, so that those of one id are found together; none: no order."""
+        return self._told("Sorted by")
+
+    def _told(self, what: str) -> tuple[str, ...]:
+        """The names that its head lists."""
+        told = re.search(rf"^{what}: ([a-z_, \n]+)\.$", self.meaning, re.MULTILINE)
+        return tuple(re.split(r"[,\s]+", told[1].strip())) if told else ()
 
 
 @cache
@@ -254,8 +263,9 @@ def make(name: str, connection: Connection, folder: Path) -> tuple[Path, int] | 
         path = folder / f"{name}.parquet"
         quoted = str(path).replace("'", "''")
         chosen = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in found.columns)
+        order = f"ORDER BY {', '.join(found.sorted_by)}" if found.sorted_by else ""
         ((rows,),) = connection.execute(
-            f"COPY (SELECT {chosen} FROM (\n{query}\n)) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY (SELECT {chosen} FROM (\n{query}\n) {order}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)"
         ).fetchall()
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{quoted}')")
         told = path, int(rows)

@@ -1,6 +1,7 @@
 -- One row for each record that a row of another table rests on.
 -- Reads: session_facts, folds, logons, session_ids, used_ids, logged, desk_times, boots, clock_steps, attempts,
 -- failed_attempts.
+-- Sorted by: row_id, uid, role.
 -- A session rests on each logon behind it (start, other half, unlock, return), on what says that it has privileges, on
 -- what ended it, on each change of its presence and on each clock that was set while it lasted.
 --

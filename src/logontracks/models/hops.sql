@@ -1,5 +1,6 @@
 -- One row for each session that came from another, and each session that it can have come from, best first.
 -- Reads: hop_sources, session_sources, seats, sessions, host_names.
+-- Sorted by: to_session_id, place.
 -- Rules: subject (its logon names the session that asked), explicit (4648 there names account and server), outgoing_ntlm
 -- (8001 there names server and session), desktop_client (the remote desktop client there named the server),
 -- network_before (a program on the host that the account came to over the network), explicit_again (4648 there named

@@ -1,5 +1,6 @@
 -- One row for each session and each authentication that stands behind it.
 -- Reads: session_sources, authentications, addresses, host_lookup, skews, desk_tickets.
+-- Sorted by: session_id, authentication_id.
 -- Rules, best first: logon_guid (the ticket and the logon bear the same one: R10), server_audit (the controller names the
 -- server that passed the logon on: R17), local_validation (the host itself checked a local account: R15),
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the

@@ -2,11 +2,12 @@
 Reads: hops, sessions, accounts.
 A way is a chain of the best hops back to a session that came from no other known one: its root. Sessions that lie on
 the way to others have no row of their own. Chains longer than eight hops are cut, and say so. One root, hosts and
-accounts gone through more than once are one row.
+accounts gone through more than once are one row. Where clocks tell no order, sessions may seem to have come from each
+other in a circle: where that was entered is not known, and the way begins at a machine that is not told.
 
 Columns:
   track_id BIGINT: Identity, from the first session at its end
-  root_session_id BIGINT: Session it began in; NULL where only the machine is known
+  root_session_id BIGINT: Session it began in; NULL where only the machine is known, or nothing
   person VARCHAR: Account of the root: who caused it all
   start_time TIMESTAMP: First time it was gone to its end
   last_time TIMESTAMP: Last time
@@ -28,19 +29,33 @@ Columns:
 
 from __future__ import annotations
 
+from string import Template
 from typing import TYPE_CHECKING
+
+from logontracks.models import parameters
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from logontracks.engines.duckdb import Connection
 
-HOPS = 8  # what is longer is cut
+HOPS = 8  # what is longer is cut, and no circle is looked for that is longer
 
 
 def work(connection: Connection) -> pa.Table:
     """The table, from the best hop to each session."""
+    connection.execute(Template(_CHOSEN).substitute(parameters()))
+    connection.execute(_ROUND_FIRST)
+    for _ in range(HOPS - 1):
+        connection.execute(_ROUND_NEXT)
+        connection.execute("DROP TABLE rounds")
+        connection.execute("ALTER TABLE rounds_on RENAME TO rounds")
+        ((going_on,),) = connection.execute("SELECT COUNT(*) FROM rounds WHERE session_id <> late_id").fetchall()
+        if not going_on:
+            break
     connection.execute(_BEST)
+    connection.execute("DROP TABLE rounds")
+    connection.execute("DROP TABLE chosen")
     connection.execute(_FIRST)
     for _ in range(HOPS - 1):
         connection.execute(_NEXT)
@@ -55,9 +70,10 @@ def work(connection: Connection) -> pa.Table:
     return told
 
 
-_BEST = """
-CREATE TABLE best AS
-SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id,
+_CHOSEN = """
+CREATE TABLE chosen AS
+SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id, h.time AS time,
+    CONCAT(h.to_host, ' ', CAST(h.to_session_id AS VARCHAR)) AS name,
     -- a client may claim any name, also one that looks like a way
     REPLACE(from_host, '>', '_') AS from_host, REPLACE(to_host, '>', '_') AS to_host,
     REPLACE(to_account, '>', '_') AS to_account, means AS means, certainty AS certainty,
@@ -69,11 +85,38 @@ LEFT JOIN (
     SELECT DISTINCT n.hop_id AS hop_id
     FROM hops AS n
     JOIN hops AS d ON d.to_host_id = n.to_host_id AND d.to_account = n.to_account AND d.place = 1
-        AND d.means = 'remote_desktop' AND d.time BETWEEN n.time AND n.time + INTERVAL '15' SECOND
+        AND d.means = 'remote_desktop' AND d.time BETWEEN n.time AND n.time + INTERVAL '$desktop_logon_s' SECOND
         AND COALESCE(d.from_session_id, 0) = COALESCE(n.from_session_id, 0)
     WHERE n.place = 1 AND n.means = 'network'
 ) AS x ON x.hop_id = h.hop_id
 WHERE place = 1 AND x.hop_id IS NULL"""
+
+# a circle has a session that did not begin after the one it came from: from each such the way back, until it returns
+_ROUND_FIRST = """
+CREATE TABLE rounds AS
+SELECT c.session_id AS late_id, c.from_session_id AS session_id, c.name AS opens
+FROM chosen AS c
+JOIN chosen AS f ON f.session_id = c.from_session_id
+WHERE f.time >= c.time"""
+
+_ROUND_NEXT = """
+CREATE TABLE rounds_on AS
+SELECT r.late_id AS late_id,
+    CASE WHEN r.session_id = r.late_id THEN r.session_id ELSE c.from_session_id END AS session_id,
+    CASE WHEN c.time <= f.time THEN LEAST(r.opens, c.name) ELSE r.opens END AS opens
+FROM rounds AS r
+JOIN chosen AS c ON c.session_id = r.session_id
+JOIN chosen AS f ON f.session_id = c.from_session_id"""
+
+_BEST = """
+CREATE TABLE best AS
+SELECT c.session_id AS session_id, CASE WHEN r.late_id IS NULL THEN c.from_session_id END AS from_session_id,
+    CASE WHEN r.late_id IS NULL THEN c.from_host END AS from_host, c.to_host AS to_host, c.to_account AS to_account,
+    c.means AS means, c.certainty AS certainty, CASE WHEN r.late_id IS NULL THEN c.switched ELSE 0 END AS switched,
+    CASE WHEN r.late_id IS NULL THEN c.unclear ELSE 0 END AS unclear
+FROM chosen AS c
+-- one of a circle is where it opens
+LEFT JOIN rounds AS r ON r.late_id = c.session_id AND r.session_id = r.late_id AND r.opens = c.name"""
 
 _FIRST = """
 CREATE TABLE walked AS
@@ -88,7 +131,8 @@ WHERE p.session_id IS NULL"""
 _NEXT = """
 CREATE TABLE walked_on AS
 SELECT w.end_id AS end_id, CASE WHEN b.session_id IS NULL THEN w.session_id ELSE b.from_session_id END AS session_id,
-    COALESCE(b.from_host, w.machine) AS machine, w.hops + CASE WHEN b.session_id IS NULL THEN 0 ELSE 1 END AS hops,
+    CASE WHEN b.session_id IS NULL THEN w.machine ELSE b.from_host END AS machine,
+    w.hops + CASE WHEN b.session_id IS NULL THEN 0 ELSE 1 END AS hops,
     CONCAT(CASE WHEN b.session_id IS NULL THEN '' ELSE CONCAT(' > ', b.to_host) END, w.hosts) AS hosts,
     CONCAT(CASE WHEN b.session_id IS NULL THEN '' ELSE CONCAT(' > ', b.to_account) END, w.accounts) AS accounts,
     CONCAT(CASE WHEN b.session_id IS NULL THEN '' ELSE CONCAT(b.means, ' > ') END, w.means) AS means,

@@ -6,23 +6,21 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import pyarrow as pa
-
 from logontracks import catalogue
 from logontracks.case import Case
-from logontracks.engines.duckdb import Connection, literal
-from logontracks.queries.answer import Answer, answer
+from logontracks.engines.duckdb import Connection
+from logontracks.queries.answer import Answer, answer, number
 from logontracks.queries.events import people_events
-from logontracks.queries.tables import among, row_of, with_tables
+from logontracks.queries.tables import among, key_of, row_of, with_tables
 
 TABLES = ("sessions", "failures", "hops", "tracks", "links", "addresses", "requests")
-MOST_HOPS = 8  # tracks are not longer
 MOST_OTHERS = 5  # sessions that were open at the source and did not come into question, of each hop
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The row, the hops and authentications of the sessions it is about, and the records it rests on.
+    """The row (for people its ids alone), the hops and authentications of the sessions it is about, and the records it
+    rests on.
 
     `hops` holds every session that came into question, the chosen one first, each with its rule in words and the reason
     why; then those that were open there and did not come into question.
@@ -43,32 +41,26 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
 
     def asked(connection: Connection) -> Explanation:
         table, found = row_of(connection, text, tables=TABLES)
-        key = "address_id" if table == "addresses" else f"{table[:-1]}_id"
-        (row,) = _dicts(connection, f"SELECT * FROM {table} WHERE {key} = {found}")
+        key = key_of(table)
+        columns = _OF_PEOPLE if for_people else "*"
+        (row,) = _dicts(connection, f"SELECT {columns} FROM {table} WHERE {key} = {found}")
         (ids,) = _dicts(connection, f"SELECT {_told(table, key, row)}")
         sessions = _sessions(connection, table, row)
-        hops = _hops(connection, sessions)
-        links = _dicts(
-            connection,
-            f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller,
-                a.step, a.client_address, a.authentication_id, {_RECORD} AS record
-            FROM links AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
-            LEFT JOIN events AS e ON e.uid = l.authentication_id
-            WHERE {among("l.session_id", sessions)} ORDER BY a.time, l.certainty DESC, l.link_id""",
-        )
-        for link in links:
-            link["says"] = rule_words()[link["rule"]]
-        own = [row[name] for name in ("uid", "authentication_id", "first_uid", "last_uid") if row.get(name)]
-        uids = [
-            *own,
-            *(hop["uid"] for hop in hops if hop["place"] == 1),
-            *(link["authentication_id"] for link in links),
-        ]
-        records = _records(connection, [found, *sessions], uids, limit=limit, for_people=for_people)
+        connection.execute(f"CREATE TEMP TABLE ways AS FROM hops WHERE {among('to_session_id', sessions)}")
+        connection.execute(f"CREATE TEMP TABLE proofs AS FROM links WHERE {among('session_id', sessions)}")
+        _give_roles(connection, row, [found, *sessions])
+        uids = "SELECT role_uid FROM roles UNION SELECT uid FROM ways WHERE uid IS NOT NULL"
+        case.keep_records(connection, [uid for (uid,) in connection.execute(uids).fetchall()])
+        hops, links = (_hops(connection), _links(connection)) if sessions else ([], [])
+        records = _records(connection, limit=limit, for_people=for_people)
         return Explanation(table, row | ids, tuple(hops), tuple(links), records)
 
     found, notes = with_tables(case, asked)
     return Explanation(found.table, found.row, found.hops, found.links, found.records.told(*notes))
+
+
+_OF_PEOPLE = "COLUMNS('.*id|hops')"
+"""What they see of a row are its ids, and each further column takes time."""
 
 
 def _dicts(connection: Connection, query: str) -> list[dict[str, Any]]:
@@ -91,16 +83,28 @@ def _sessions(connection: Connection, table: str, row: dict[str, Any]) -> list[i
     """The sessions that a row is about, the last one of a way first."""
     if table == "tracks":
         found = [row["end_session_id"]]
-        while len(found) <= MOST_HOPS:
-            before = connection.execute(
+        for _ in range(row["hops"]):
+            ((before,),) = connection.execute(
                 f"SELECT from_session_id FROM hops WHERE to_session_id = {found[-1]} AND place = 1"
             ).fetchall()
-            if not before or before[0][0] is None:
+            if before is None:
                 break
-            found.append(before[0][0])
+            found.append(before)
         return found
     ids = [row.get(name) for name in ("session_id", "to_session_id", "from_session_id")]
     return [session for session in ids if session is not None]
+
+
+def _give_roles(connection: Connection, row: dict[str, Any], rows: list[int]) -> None:
+    """Make the table `roles`: the records that rows rest on or that join them to others, each with its part."""
+    own = [row[name] for name in ("uid", "authentication_id", "first_uid", "last_uid") if row.get(name)]
+    connection.execute(f"""
+        CREATE TEMP TABLE roles AS
+        SELECT uid AS role_uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) AS role FROM (
+            SELECT uid, role FROM evidence WHERE {among("row_id", rows)}
+            UNION ALL SELECT UNNEST({own}::BIGINT[]), 'joins'
+            UNION ALL SELECT uid, 'joins' FROM ways WHERE place = 1 AND uid IS NOT NULL
+            UNION ALL SELECT authentication_id, 'joins' FROM proofs) GROUP BY uid""")
 
 
 @cache
@@ -113,20 +117,37 @@ _RECORD = """COALESCE('record ' || COALESCE(CAST(e.record_id AS VARCHAR), '?') |
     || short(e.computer), 'a record that is gone')"""
 
 
-def _hops(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
+def _links(connection: Connection) -> list[dict[str, Any]]:
+    """The authentications of the sessions, in the order of time."""
+    rows = _dicts(
+        connection,
+        f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller,
+            a.step, a.client_address, a.authentication_id, {_RECORD} AS record
+        FROM proofs AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
+        LEFT JOIN events AS e ON e.uid = l.authentication_id
+        ORDER BY a.time, l.certainty DESC, l.link_id""",
+    )
+    for row in rows:
+        row["says"] = rule_words()[row["rule"]]
+    return rows
+
+
+def _hops(connection: Connection) -> list[dict[str, Any]]:
     """All that came into question, with the reason why it was chosen or not."""
+    connection.execute("""
+        CREATE TEMP TABLE both_ends AS SELECT session_id, account_id, logon_type FROM sessions
+        WHERE session_id IN (SELECT to_session_id FROM ways UNION ALL SELECT from_session_id FROM ways)""")
     rows = _dicts(
         connection,
         f"""SELECT told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
             told_id(h.from_session_id) AS from_session_id, h.time, h.from_host, h.from_account, h.to_host, h.to_account,
             h.rule, h.certainty, h.candidates, h.place, h.credential, h.uid, {_RECORD} AS record,
-            s.logon_type AS from_logon_type, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
+            b.logon_type AS from_logon_type, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
             FIRST_VALUE(h.certainty) OVER w AS best, FIRST_VALUE(h.from_host) OVER w AS best_host,
             FIRST_VALUE(h.from_session_id) OVER w AS best_session
-        FROM hops AS h LEFT JOIN events AS e ON e.uid = h.uid
-        LEFT JOIN sessions AS s ON s.session_id = h.from_session_id
+        FROM ways AS h LEFT JOIN events AS e ON e.uid = h.uid
+        LEFT JOIN both_ends AS b ON b.session_id = h.from_session_id
         LEFT JOIN addresses AS d ON h.rule = 'address' AND d.first_uid = h.uid
-        WHERE {among("h.to_session_id", sessions)}
         WINDOW w AS (PARTITION BY h.to_session_id ORDER BY h.place
             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
         ORDER BY h.time, h.to_session_id, h.place""",
@@ -137,11 +158,11 @@ def _hops(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
         if row["address"]:
             more = "" if row["sightings"] == 1 else f", and {row['sightings'] - 1} more"
             row["record"] = f"{row['address']}: {row['told_by']}, {row['record']}{more}"
-    others = _others(connection, sessions)
+    others = _others(connection)
     for row in rows:
         for name in ("best", "best_host", "best_session", "from_logon_type", "address", "told_by", "sightings"):
             del row[name]
-    return sorted([*rows, *others], key=lambda row: (row["time"], row["to_session_id"], row["place"] or MOST_HOPS))
+    return sorted([*rows, *others], key=lambda row: (row["time"], row["to_session_id"], row["place"] is None))
 
 
 _NAMING = {"subject", "explicit", "explicit_again", "outgoing_ntlm", "desktop_client"}
@@ -178,7 +199,7 @@ def _why(row: dict[str, Any]) -> str:
     return "as sure as the one that was chosen: which of them it was, the logs do not tell"
 
 
-def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]:
+def _others(connection: Connection) -> list[dict[str, Any]]:
     """Sessions that somebody could have acted in at the machine a hop came from, and that no rule took for it."""
     rows = _dicts(
         connection,
@@ -186,14 +207,14 @@ def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]
             told_id(s.session_id) AS from_session_id, h.time, s.host AS from_host, s.account AS from_account,
             h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, CAST(0 AS DOUBLE) AS certainty,
             CAST(NULL AS BIGINT) AS candidates, CAST(NULL AS INTEGER) AS place, CAST(NULL AS VARCHAR) AS credential,
-            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = t.account_id AS same
-        FROM hops AS h JOIN sessions AS t ON t.session_id = h.to_session_id
+            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = b.account_id AS same
+        FROM ways AS h JOIN both_ends AS b ON b.session_id = h.to_session_id
         JOIN sessions AS s ON s.host_id = h.from_host_id AND s.kind = 'person' AND s.session_id <> h.to_session_id
             AND (s.logon_type IN (2, 9, 10, 11, 12) OR (s.logon_type IS NULL AND s.start_time IS NULL))
             AND COALESCE(s.start_time <= h.time, TRUE)
             AND (s.end_reason = 'still_open' OR COALESCE(s.end_time, s.end_time_max, s.last_time) >= h.time)
-        WHERE {among("h.to_session_id", sessions)} AND h.place = 1
-            AND NOT EXISTS (SELECT 1 FROM hops AS o
+        WHERE h.place = 1
+            AND NOT EXISTS (SELECT 1 FROM ways AS o
                 WHERE o.to_session_id = h.to_session_id AND o.from_session_id = s.session_id)
         QUALIFY ROW_NUMBER() OVER (PARTITION BY h.to_session_id ORDER BY s.session_id) <= {MOST_OTHERS}
         ORDER BY h.to_session_id, s.session_id""",
@@ -210,35 +231,16 @@ def _others(connection: Connection, sessions: list[int]) -> list[dict[str, Any]]
     return rows
 
 
-_ASKING = {552, 672, 673, 680, 681, 4648, 4768, 4769, 4776, 8001}
+_ASKING = (552, 672, 673, 680, 681, 4648, 4768, 4769, 4776, 8001)
 """Events of what is asked for."""
 
 
-def _records(connection: Connection, rows: list[int], uids: list[int], *, limit: int, for_people: bool) -> Answer:
+def _records(connection: Connection, *, limit: int, for_people: bool) -> Answer:
     """The records in the order of time, each with the part it plays and its own fields as written."""
-    parts = dict.fromkeys(uids, "joins")
-    for uid, role in connection.execute(f"""
-        SELECT uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) FROM (
-            SELECT uid, role FROM evidence WHERE {among("row_id", rows)}
-            UNION ALL SELECT UNNEST({uids}::BIGINT[]), 'joins') GROUP BY uid""").fetchall():
-        parts[uid] = role
-    places = connection.execute(f"SELECT uid, time, event_id FROM events WHERE {among('uid', list(parts))}").fetchall()
-    # where clocks tell whole seconds only: what is asked for stands before what comes of it
-    connection.register("roles", pa.table({
-        "role_uid": pa.array([uid for uid, _, _ in places], pa.int64()),
-        "role": pa.array([parts[uid] for uid, _, _ in places], pa.string()),
-        "comes": pa.array([event_id not in _ASKING for _, _, event_id in places], pa.bool_()),
-    }))  # fmt: skip
-    # a file knows between which times its rows lie, and no more: whole rows are looked for at their times only
-    times = ", ".join(f"TIMESTAMP {literal(str(time))}" for time in sorted({time for _, time, _ in places if time}))
-    where = among("uid", [uid for uid, _, _ in places]) + (f" AND (time IN ({times}) OR time IS NULL)" if times else "")
-    total = len(places)
     told = people_events(connection, "uid", "record_id", "data") if for_people else "SELECT * FROM events"
-    columns, host = ("e.* EXCLUDE (uid)", "host") if for_people else ("e.*", "computer")
+    columns, host, event = ("e.* EXCLUDE (uid)", "host", "event") if for_people else ("e.*", "computer", "event_id")
+    # where clocks tell whole seconds only: what is asked for stands before what comes of it
+    order = f"e.time, e.{event} NOT IN {_ASKING}, e.{host}, e.record_id, e.uid"
     limited = f"LIMIT {limit}" if limit else ""
-    return answer(
-        connection,
-        f"""SELECT role, {columns} FROM ({told} WHERE {where}) AS e JOIN roles ON role_uid = e.uid
-            ORDER BY e.time, comes, e.{host}, e.record_id, e.uid {limited}""",
-        total,
-    )
+    query = f"SELECT role, {columns} FROM ({told}) AS e JOIN roles ON role_uid = e.uid ORDER BY {order} {limited}"
+    return answer(connection, query, number(connection, "SELECT COUNT(*) FROM events JOIN roles ON role_uid = uid"))

@@ -111,12 +111,12 @@ def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) 
         _, wanted = row_of(connection, row)
         connection.execute(f"""
             CREATE TEMP TABLE roles AS
-            SELECT uid AS role_uid, string_agg(role, ', ' ORDER BY role) AS role
-            FROM (SELECT DISTINCT uid, words(role) AS role, row_id FROM evidence)
-            WHERE row_id = {wanted} GROUP BY uid""")
+            SELECT uid AS role_uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) AS role
+            FROM evidence WHERE row_id = {wanted} GROUP BY uid""")
+        case.keep_records(connection, [uid for (uid,) in connection.execute("SELECT role_uid FROM roles").fetchall()])
         told = people_events(connection, "uid", "channel", "record_id") if for_people else "SELECT * FROM events"
         columns = "e.* EXCLUDE (uid)" if for_people else "e.*"
-        rows = f"""FROM ({told} WHERE uid IN (SELECT role_uid FROM roles)) AS e JOIN roles ON role_uid = e.uid"""
+        rows = f"FROM ({told}) AS e JOIN roles ON role_uid = e.uid"
         order = "e.channel <> 'Security', e.record_id, e.time, e.uid"
         give_reasons(connection)
         notes = why_unknown(connection, f"SELECT {wanted}")

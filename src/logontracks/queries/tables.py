@@ -196,22 +196,27 @@ def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("ses
     if not _ID.fullmatch(name) or not table:
         lists = " and ".join(f"`logontracks {table}`" for table in tables if table != "requests")
         raise QueryError(f"{text!r} is no id", f"ids are in the last column, or with --format json, of {lists}")
-    key = "address" if table == "addresses" else table[:-1]
+    key = key_of(table)
     # ids of one beginning lie side by side, so that no other row has to be spelled
-    told = f"told('{table[0]}', {key}_id)"
+    told = f"told('{table[0]}', {key})"
     least, most = (_number(name[2:].ljust(13, letter)) for letter in "0z")
     rows = connection.execute(
-        f"SELECT {key}_id, {told} FROM {table} WHERE {key}_id BETWEEN {least} AND {most} ORDER BY 2 LIMIT 4"
+        f"SELECT {key}, {told} FROM {table} WHERE {key} BETWEEN {least} AND {most} ORDER BY 2 LIMIT 4"
     ).fetchall()
     if not rows:
         # what was asked for stands among hops
         at = "hops" if table == "requests" else table
-        raise QueryError(f"the case has no {key} {text}", f"list them with `logontracks {at}`")
+        raise QueryError(f"the case has no {key.removesuffix('_id')} {text}", f"list them with `logontracks {at}`")
     if len(rows) > 1:
         raise QueryError(
             f"{text} fits several {table}", f"give more of it: {', '.join(each for _, each in rows[:3])} ..."
         )
     return table, int(rows[0][0])
+
+
+def key_of(table: str) -> str:
+    """The column of a table that holds the ids of its rows."""
+    return "address_id" if table == "addresses" else f"{table[:-1]}_id"
 
 
 def _number(letters: str) -> int:

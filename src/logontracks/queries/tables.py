@@ -191,7 +191,7 @@ def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("ses
 
     Raises QueryError when none fits, or several.
     """
-    name = text.lower()
+    name = text.strip().lower()  # as copied from a list
     table = next((table for table in tables if table.startswith(name[:1])), "")
     if not _ID.fullmatch(name) or not table:
         lists = " and ".join(f"`logontracks {table}`" for table in tables if table != "requests")

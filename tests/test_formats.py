@@ -12,8 +12,9 @@ from evtx import PyEvtxParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making_dialects import FAILURE, FORMS, LAYOUTS, SUCCESS, Told, lines, xml
+from making_evt import LegacyEvent, log
 
-from logontracks import catalogue, schema
+from logontracks import catalogue, schema, sources
 from logontracks.case import Case
 from logontracks.normalize import STAGED, Normalizer
 from logontracks.simulate.evtx_writer import Event, filetime, write_evtx
@@ -385,6 +386,28 @@ def test_damaged_xml_gives_problems_and_never_an_error(tmp_path, data):
     path = write(tmp_path, "x", bytes(content))
     found = xml_records.read(path, 0, 0, len(content), activity=True)
     Normalizer().rows(found.parts)
+
+
+@pytest.mark.parametrize("left", [0, 700])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lines([FORMS["winlogbeat"][1](each) for each in sample(8)]).encode(),
+        LAYOUTS["concatenated"]([FORMS["vector"][1](each) for each in sample(8)]),
+        "".join(map(xml, sample(8))).encode(),
+        log([LegacyEvent(512, datetime(2003, 1, 1), "PC1", (), number) for number in range(1, 30)]),  # noqa: DTZ001
+    ],
+    ids=["json", "json one behind the other", "xml", "evt"],
+)
+def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch, content, left):
+    monkeypatch.setattr(sources, "PIECE_BYTES", 1000)
+    (source,) = find([write(tmp_path, "x", content)])
+    ranges = pieces(source)
+    assert source.whole or len(ranges) > 2
+    source.path.write_bytes(content[:left])
+    problems = {problem for part in ranges for problem in _read_text(part).problems}
+    (told,) = [problem for problem in problems if "shorter" in problem.what]
+    assert (told.kind, told.what.partition(": ")[2]) == ("doubt", f"{left} bytes are left")
 
 
 # What cannot be placed

@@ -738,6 +738,9 @@ def test_hostile_names_in_errors_do_no_harm(hostile, capsysbinary):
         ("sql", "SELECT CAST(subject_name AS INTEGER) FROM events"),
         ("info", "--case", "\x1b[31m\u202e"),
         ("ingest", "\x1b[31m\u202e"),
+        ("ingest", "no\nError: log"),
+        ("ingest", "--no\nError: log"),
+        ("info", "--case", "no\nError: case"),
         ("events", "\x1b[31m\u202e"),
         ("\x1b[31m\u202e",),
         ("events", "--format", "\x1b[31m\u202e"),
@@ -748,6 +751,7 @@ def test_hostile_names_in_errors_do_no_harm(hostile, capsysbinary):
         assert done.out == b""
         assert_harmless(done.said.encode(), "table")
         assert "Traceback" not in done.said
+        assert not re.search(r"^\s*Error: (log|case)", done.said, re.MULTILINE), "a name made a line of its own"
 
 
 # Being interrupted

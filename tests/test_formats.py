@@ -333,6 +333,64 @@ def test_what_may_stand_around_events(tmp_path, around):
     assert not problems
 
 
+@pytest.mark.parametrize("declared", ["ISO-8859-1", "windows-1252", "cp850", "Windows-1250"])
+def test_xml_in_an_encoding_that_it_declares(tmp_path, declared):
+    told = xml(sample(1)[0])
+    assert "\u00e4" in told
+    content = f"<?xml version='1.0' encoding=\"{declared}\" ?>\n<Events>{told}</Events>".encode(declared)
+    _, parts, problems = read(write(tmp_path, "x", content))
+    assert not problems
+    (table,) = [table for _, table in parts]
+    assert "ann\u00e4" in table["data"][0].as_py()
+
+
+@pytest.mark.parametrize("declared", ["shift_jis", "rot13", "no-such-thing", "base64", "utf-16", "US-ASCII"])
+def test_xml_that_declares_what_is_not_known_is_read_as_utf_8(tmp_path, declared):
+    content = f'<?xml version="1.0" encoding="{declared}"?><Events>{xml(sample(1)[0])}</Events>'.encode()
+    _, parts, problems = read(write(tmp_path, "x", content))
+    assert [(each.kind, declared in each.what) for each in problems] == (
+        [] if declared in {"utf-16", "US-ASCII"} else [("doubt", True)]
+    )
+    assert "ann\u00e4" in parts[0][1]["data"][0].as_py()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("before", ["", '\r\n<?xml version="1.0" encoding="utf-16"?>\r\n'])
+def test_xml_in_utf_16_without_a_mark(tmp_path, encoding, before):
+    content = (before + "\r\n".join(map(xml, sample(3)))).encode(encoding)
+    form, parts, problems = read(write(tmp_path, "x", content))
+    assert (form, problems) == ("xml", [])
+    assert sum(len(table) for _, table in parts) == 3
+
+
+@pytest.mark.parametrize("blanks", [1910, 1950, 1980, 1990])
+def test_a_tag_at_the_end_of_what_is_looked_at_together_is_no_loss(monkeypatch, blanks):
+    monkeypatch.setattr(xml_records, "BLOCK", 500)
+    monkeypatch.setattr(xml_records, "MAX_EVENT", 1500)
+    tag = "<Events xmlns='http://schemas.microsoft.com/win/2004/08/events/event'>"
+    content = (" " * blanks + tag + " " * 3000).encode()
+    problems = Problems()
+    assert not list(xml_records._cut(BytesIO(content), "utf-8", 0, len(content), problems))
+    assert not list(problems.told())
+
+
+def test_events_in_a_comment_are_read(tmp_path):
+    first, second, third = (xml(each) for each in sample(3))
+    content = f"<!-- a --><Events>{first}<!-- not now: {second} or never --><!-- b -->{third}</Events><!-- c -->"
+    _, parts, problems = read(write(tmp_path, "x", content.encode()))
+    assert sum(len(table) for _, table in parts) == 3
+    assert not problems
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_xml_of_a_shape_that_is_not_read_is_called_so(tmp_path, encoding):
+    text = xml(sample(1)[0]).replace("</", "</e:").replace("<", "<e:").replace("<e:/e:", "</e:")
+    assert text.startswith("<e:Event ")
+    (found,) = find([write(tmp_path, "x", text.encode(encoding))])
+    assert isinstance(found, Rejected)
+    assert "<e:Event> are not read" in found.problem.what
+
+
 HOSTILE = {
     "entities": '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><Events>{}</Events>',
     "outside": '<?xml version="1.0"?><!DOCTYPE x SYSTEM "file:/etc/passwd"><Events>{}</Events>',

@@ -154,6 +154,8 @@ def _open(number: int, path: Path, name: str, size: int) -> Source | str:
     if dialect is not None:
         known = ", ".join(each.name for each in dialects.dialects())
         return f"{dialect}, and of no dialect that is known: {known}"
+    if other_xml := xml_records.seen(start):
+        return other_xml
     return "its form is not known; `logontracks formats` lists those that are read"
 
 

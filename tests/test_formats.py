@@ -468,6 +468,18 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch, con
     assert (told.kind, told.what.partition(": ")[2]) == ("doubt", f"{left} bytes are left")
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", ["winlogbeat", "fluent bit, map", "evtx_dump"])
+def test_what_is_no_number_costs_itself(tmp_path, name, value):
+    first, second, third = (json.dumps(FORMS[name][1](each)) for each in sample(3))
+    assert '"LogonType": "3"' in second
+    second = second.replace('"LogonType": "3"', f'"LogonType": {value}')
+    _, parts, _ = read(write(tmp_path, "x", f"{first}\n{second}\n{third}\n".encode()))
+    own = [json.loads(text) for _, table in parts for text in table["data"].to_pylist()]
+    assert [each["TargetUserName"] for each in own] == ["ann\u00e4"] * 3
+    assert [each.get("LogonType") for each in own] == ["3", None, "3"]
+
+
 # What cannot be placed
 
 

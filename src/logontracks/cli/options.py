@@ -389,7 +389,7 @@ def _file(path: Path) -> Iterator[Sink]:
     except OSError:
         regular = True
     goal = Path(os.path.realpath(path)) if regular else path
-    if goal.is_dir():
+    if os.path.isdir(goal):  # noqa: PTH112 - Path.is_dir raises where the folder around it may not be looked into
         raise UsageError(f"{path} is a folder", f"Name a file in it, such as {path / 'sessions.csv'}.")
     part = goal.with_name(f".{secrets.token_hex(8)}.part") if regular else goal
     try:

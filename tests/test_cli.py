@@ -632,6 +632,40 @@ def test_ingest_of_a_mixture_reads_what_it_can_and_ends_with_4(firm, tmp_path):
     assert run("info", "--case", case).code == 0
 
 
+@no_windows
+def test_what_may_not_be_read_or_written_is_told(one_log, tmp_path):
+    powers = "-dac_override,-dac_read_search"  # by which root opens everything
+    plain = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}"] if os.geteuid() == 0 else []
+    if plain and not shutil.which("setpriv"):
+        pytest.skip("root may read everything, and there is no setpriv to take that from it")
+    logs, closed = tmp_path / "logs", tmp_path / "logs" / "closed"
+    closed.mkdir(parents=True)
+    for name in ("a.evtx", "b.evtx", "closed/c.evtx"):
+        shutil.copy(one_log, logs / name)
+
+    def ends(*line):
+        command = [*plain, sys.executable, "-m", "logontracks", *map(str, line)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert "Traceback" not in done.stderr
+        return done.returncode, "Permission denied" in done.stderr
+
+    (logs / "b.evtx").chmod(0)
+    closed.chmod(0)
+    try:
+        assert ends("ingest", logs, "--no-build", "--case", tmp_path / "case")[0] == 4
+        for path in (closed, closed / "c.evtx", logs / "b.evtx"):
+            assert ends("ingest", path, "--case", tmp_path / "none") == (3, True)
+        assert ends("ingest", logs / "a.evtx", "--case", closed / "case") == (5, True)
+        assert ends("info", "--case", closed / "case") == (5, True)
+        assert ends("info", "--case", tmp_path / "case", "--output", closed / "x.csv") == (2, True)
+    finally:
+        closed.chmod(0o700)
+    told = {Path(row["source"]).name: row["what"] for row in run(
+        "problems", "--case", tmp_path / "case", "--format", "jsonl").rows}  # fmt: skip
+    assert told.keys() == {"b.evtx", "closed"}
+    assert all("cannot be opened: Permission denied" in what for what in told.values())
+
+
 def test_a_log_that_says_nothing_of_logons_makes_an_empty_case(tmp_path, capsysbinary):
     kind = template(SECURITY, 4688, 2)
     empty = [None for _ in kind.fields]
@@ -738,6 +772,9 @@ def test_hostile_names_in_errors_do_no_harm(hostile, capsysbinary):
         ("sql", "SELECT CAST(subject_name AS INTEGER) FROM events"),
         ("info", "--case", "\x1b[31m\u202e"),
         ("ingest", "\x1b[31m\u202e"),
+        ("ingest", "no\nError: log"),
+        ("ingest", "--no\nError: log"),
+        ("info", "--case", "no\nError: case"),
         ("events", "\x1b[31m\u202e"),
         ("\x1b[31m\u202e",),
         ("events", "--format", "\x1b[31m\u202e"),
@@ -748,6 +785,7 @@ def test_hostile_names_in_errors_do_no_harm(hostile, capsysbinary):
         assert done.out == b""
         assert_harmless(done.said.encode(), "table")
         assert "Traceback" not in done.said
+        assert not re.search(r"^\s*Error: (log|case)", done.said, re.MULTILINE), "a name made a line of its own"
 
 
 # Being interrupted

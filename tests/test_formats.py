@@ -12,8 +12,9 @@ from evtx import PyEvtxParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making_dialects import FAILURE, FORMS, LAYOUTS, SUCCESS, Told, lines, xml
+from making_evt import LegacyEvent, log
 
-from logontracks import catalogue, schema
+from logontracks import catalogue, schema, sources
 from logontracks.case import Case
 from logontracks.normalize import STAGED, Normalizer
 from logontracks.simulate.evtx_writer import Event, filetime, write_evtx
@@ -334,6 +335,64 @@ def test_what_may_stand_around_events(tmp_path, around):
     assert not problems
 
 
+@pytest.mark.parametrize("declared", ["ISO-8859-1", "windows-1252", "cp850", "Windows-1250"])
+def test_xml_in_an_encoding_that_it_declares(tmp_path, declared):
+    told = xml(sample(1)[0])
+    assert "\u00e4" in told
+    content = f"<?xml version='1.0' encoding=\"{declared}\" ?>\n<Events>{told}</Events>".encode(declared)
+    _, parts, problems = read(write(tmp_path, "x", content))
+    assert not problems
+    (table,) = [table for _, table in parts]
+    assert "ann\u00e4" in table["data"][0].as_py()
+
+
+@pytest.mark.parametrize("declared", ["shift_jis", "rot13", "no-such-thing", "base64", "utf-16", "US-ASCII"])
+def test_xml_that_declares_what_is_not_known_is_read_as_utf_8(tmp_path, declared):
+    content = f'<?xml version="1.0" encoding="{declared}"?><Events>{xml(sample(1)[0])}</Events>'.encode()
+    _, parts, problems = read(write(tmp_path, "x", content))
+    assert [(each.kind, declared in each.what) for each in problems] == (
+        [] if declared in {"utf-16", "US-ASCII"} else [("doubt", True)]
+    )
+    assert "ann\u00e4" in parts[0][1]["data"][0].as_py()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("before", ["", '\r\n<?xml version="1.0" encoding="utf-16"?>\r\n'])
+def test_xml_in_utf_16_without_a_mark(tmp_path, encoding, before):
+    content = (before + "\r\n".join(map(xml, sample(3)))).encode(encoding)
+    form, parts, problems = read(write(tmp_path, "x", content))
+    assert (form, problems) == ("xml", [])
+    assert sum(len(table) for _, table in parts) == 3
+
+
+@pytest.mark.parametrize("blanks", [1910, 1950, 1980, 1990])
+def test_a_tag_at_the_end_of_what_is_looked_at_together_is_no_loss(monkeypatch, blanks):
+    monkeypatch.setattr(xml_records, "BLOCK", 500)
+    monkeypatch.setattr(xml_records, "MAX_EVENT", 1500)
+    tag = "<Events xmlns='http://schemas.microsoft.com/win/2004/08/events/event'>"
+    content = (" " * blanks + tag + " " * 3000).encode()
+    problems = Problems()
+    assert not list(xml_records._cut(BytesIO(content), "utf-8", 0, len(content), problems))
+    assert not list(problems.told())
+
+
+def test_events_in_a_comment_are_read(tmp_path):
+    first, second, third = (xml(each) for each in sample(3))
+    content = f"<!-- a --><Events>{first}<!-- not now: {second} or never --><!-- b -->{third}</Events><!-- c -->"
+    _, parts, problems = read(write(tmp_path, "x", content.encode()))
+    assert sum(len(table) for _, table in parts) == 3
+    assert not problems
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_xml_of_a_shape_that_is_not_read_is_called_so(tmp_path, encoding):
+    text = xml(sample(1)[0]).replace("</", "</e:").replace("<", "<e:").replace("<e:/e:", "</e:")
+    assert text.startswith("<e:Event ")
+    (found,) = find([write(tmp_path, "x", text.encode(encoding))])
+    assert isinstance(found, Rejected)
+    assert "<e:Event> are not read" in found.problem.what
+
+
 HOSTILE = {
     "entities": '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><Events>{}</Events>',
     "outside": '<?xml version="1.0"?><!DOCTYPE x SYSTEM "file:/etc/passwd"><Events>{}</Events>',
@@ -423,6 +482,40 @@ def test_what_is_no_object_in_an_export_is_told_and_costs_no_event(tmp_path, nam
     assert found.records == 3
     told = sorted((problem.kind, int(problem.what.split()[0])) for problem in found.problems)
     assert told == [("skipped", 2), ("skipped", 6)]  # lines of other things; what ODD has, and a number for a list
+
+
+@pytest.mark.parametrize("left", [0, 700])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lines([FORMS["winlogbeat"][1](each) for each in sample(8)]).encode(),
+        LAYOUTS["concatenated"]([FORMS["vector"][1](each) for each in sample(8)]),
+        "".join(map(xml, sample(8))).encode(),
+        log([LegacyEvent(512, datetime(2003, 1, 1), "PC1", (), number) for number in range(1, 30)]),  # noqa: DTZ001
+    ],
+    ids=["json", "json one behind the other", "xml", "evt"],
+)
+def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch, content, left):
+    monkeypatch.setattr(sources, "PIECE_BYTES", 1000)
+    (source,) = find([write(tmp_path, "x", content)])
+    ranges = pieces(source)
+    assert source.whole or len(ranges) > 2
+    source.path.write_bytes(content[:left])
+    problems = {problem for part in ranges for problem in _read_text(part).problems}
+    (told,) = [problem for problem in problems if "shorter" in problem.what]
+    assert (told.kind, told.what.partition(": ")[2]) == ("doubt", f"{left} bytes are left")
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", ["winlogbeat", "fluent bit, map", "evtx_dump"])
+def test_what_is_no_number_costs_itself(tmp_path, name, value):
+    first, second, third = (json.dumps(FORMS[name][1](each)) for each in sample(3))
+    assert '"LogonType": "3"' in second
+    second = second.replace('"LogonType": "3"', f'"LogonType": {value}')
+    _, parts, _ = read(write(tmp_path, "x", f"{first}\n{second}\n{third}\n".encode()))
+    own = [json.loads(text) for _, table in parts for text in table["data"].to_pylist()]
+    assert [each["TargetUserName"] for each in own] == ["ann\u00e4"] * 3
+    assert [each.get("LogonType") for each in own] == ["3", None, "3"]
 
 
 # What cannot be placed

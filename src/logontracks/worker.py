@@ -155,12 +155,19 @@ class Worker:
 
 
 def _read_text(part: Range) -> Lines:
+    """What a range of bytes holds. Where the file does not reach to its end any more, that is told."""
     path, end = Path(part.path), part.first + part.count
     if part.form in {evt.FORM, xml_records.FORM}:
         read = evt.read if part.form == evt.FORM else xml_records.read
-        return read(path, part.source, part.first, end, activity=part.activity)
-    zone = ZoneInfo(part.source_tz) if part.source_tz else None
-    return json_records.read(path, part.source, part.first, end, form=part.form, activity=part.activity, source_tz=zone)
+        found = read(path, part.source, part.first, end, activity=part.activity)
+    else:
+        zone = ZoneInfo(part.source_tz) if part.source_tz else None
+        found = json_records.read(
+            path, part.source, part.first, end, form=part.form, activity=part.activity, source_tz=zone
+        )
+    if (left := path.stat().st_size) < end:  # the words are those of every range, so that a file says so once
+        found.problems.append(Problem("", "doubt", f"the log became shorter while it was read: {left} bytes are left"))
+    return found
 
 
 RUNS = pa.schema(

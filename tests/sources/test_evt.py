@@ -241,7 +241,6 @@ def test_a_log_that_is_cut_while_it_is_read(tmp_path, left):
     path.write_bytes(path.read_bytes()[:left])
     found = evt.read(path, 0, 0, size, activity=True)
     assert found.records == max(left - 48, 0) // 124
-    assert any("shorter" in problem.what for problem in found.problems)
     assert sum(problem.records_lost or 0 for problem in found.problems) == (40 - found.records if left else 0)
 
 

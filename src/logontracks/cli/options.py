@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from logontracks.errors import Error, UsageError
+from logontracks.errors import Error, QueryError, UsageError
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 Clock = Callable[[int], str]  # microseconds since 1970 UTC, to text
@@ -389,7 +389,7 @@ def _file(path: Path) -> Iterator[Sink]:
     except OSError:
         regular = True
     goal = Path(os.path.realpath(path)) if regular else path
-    if goal.is_dir():
+    if os.path.isdir(goal):  # noqa: PTH112 - Path.is_dir raises where the folder around it may not be looked into
         raise UsageError(f"{path} is a folder", f"Name a file in it, such as {path / 'sessions.csv'}.")
     part = goal.with_name(f".{secrets.token_hex(8)}.part") if regular else goal
     try:
@@ -459,8 +459,8 @@ def is_seen(char: str) -> bool:
 
 
 def say(text: str) -> None:
-    """One message on stderr, made visible; the lines of a longer one are set in, so that none can pass for another."""
-    sys.stderr.write("\n       ".join(map(visible, text.split("\n"))) + "\n")
+    """One message on stderr, on one line and made visible: a name in it may hold anything, line ends too."""
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 
@@ -468,9 +468,11 @@ def report(error: BaseException) -> int:
     """Tell what went wrong, and the exit code that says so. What is no error of the user's is raised again: a bug."""
     match error:
         case Error():
-            say(f"Error: {error}")
-            if error.hint:
-                say(f"Hint: {error.hint}")
+            # what the engine says of a query shows the place in it below
+            first, *more = str(error).split("\n") if isinstance(error, QueryError) else [str(error)]
+            hint = [f"Hint: {error.hint}"] if error.hint else []
+            for line in (f"Error: {first}", *(f"       {each}" for each in more), *hint):
+                say(line)
             return error.exit_code
         case KeyboardInterrupt() | click.Abort():
             say("Interrupted.")
@@ -481,8 +483,9 @@ def report(error: BaseException) -> int:
         case click.ClickException():
             told = io.StringIO()
             error.show(told)
-            sys.stderr.write("\n".join(map(visible, told.getvalue().split("\n"))))
-            sys.stderr.flush()
+            message = "" if isinstance(error, click.exceptions.NoArgsIsHelpError) else error.message  # that is the help
+            for line in told.getvalue().replace(message, visible(message)).removesuffix("\n").split("\n"):
+                say(line)
             return error.exit_code
         case _:
             raise error

@@ -7,7 +7,7 @@ faces and documents show. SQL is written in the core that DuckDB, Spark and Clic
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -175,7 +175,7 @@ def parameters() -> Mapping[str, str]:
     }
 
 
-_DATA = {"failure_reasons", "parameters", "reserved_logon_ids", "ticket_options"}
+_DATA = {"failure_reasons", "legacy_ids", "parameters", "reserved_logon_ids", "ticket_options"}
 
 
 @cache
@@ -230,12 +230,25 @@ FACTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 def give_facts(connection: Connection) -> None:
     """Make the tables of FACTS on a connection."""
     for name, (table, columns) in FACTS.items():
-        rows = catalogue.table(table)
+        rows = _with_old(catalogue.table(table)) if table == "events" else catalogue.table(table)
         names = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         connection.execute(f"CREATE TABLE {name} ({names})")
         marks = f"({', '.join('?' * len(columns))})"  # all rows in one statement: each costs as much as any
         cells = [_fact(row[column], kind) for row in rows for column, kind in columns.items()]
         connection.execute(f"INSERT INTO {name} VALUES {', '.join([marks] * len(rows))}", cells)
+
+
+def _with_old(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Kinds of events and, under the numbers that they had up to Windows 2003, the same once more."""
+    now = {(row["provider"], row["event_id"]): row for row in rows}
+    old = catalogue.table("legacy_ids")
+    return [
+        *rows,
+        *(
+            {**now[row["provider"], row["event_id"]], "provider": "Security", "event_id": row["legacy_id"]}
+            for row in old
+        ),
+    ]
 
 
 def _fact(text: str, kind: str) -> str | int | None:

@@ -210,9 +210,12 @@ absent AS (
     GROUP BY sid_domain
     HAVING COUNT(*) >= $absent_logons AND SUM(1 - answered) >= COUNT(*) * $absent_part
 ),
--- up to Windows 2003 there are nine categories and no subcategories
+-- up to Windows 2003 there are nine categories and no subcategories; the records themselves tell it, too
 old AS (
-    SELECT host_id AS host_id, MAX(os_build) AS os_build FROM logged WHERE os_build IS NOT NULL GROUP BY host_id
+    SELECT host_id AS host_id, COALESCE(MAX(os_build), MAX(CASE WHEN channel = 'Security' AND event_id > 1000 THEN 6000
+        WHEN channel = 'Security' THEN 3790 END)) AS os_build
+    FROM logged
+    GROUP BY host_id
 )
 SELECT
     f.host_id AS host_id, n.computer AS host, f.channel AS channel, f.kind AS kind, f.start_time AS start_time,
@@ -221,7 +224,8 @@ SELECT
     CASE WHEN p.category IS NULL THEN NULL
         WHEN COALESCE(o.os_build, 6000) < 6000 THEN CONCAT(
             'Computer Configuration > Windows Settings > Security Settings > Local Policies > Audit Policy > Audit ',
-            CASE p.category WHEN 'Account Logon' THEN 'account logon' WHEN 'Logon/Logoff' THEN 'logon' END, ' events')
+            CASE WHEN p.name = 'Special Logon' THEN 'privilege use' WHEN p.category = 'Account Logon'
+                THEN 'account logon events' WHEN p.category = 'Logon/Logoff' THEN 'logon events' END)
         ELSE CONCAT('Computer Configuration > Policies > Windows Settings > Security Settings > ',
             'Advanced Audit Policy Configuration > Audit Policies > ', p.category, ' > Audit ', p.name)
         END AS policy_path,

@@ -1,7 +1,8 @@
 -- One row for each audit subcategory that a host wrote records of on a day, and for each of its other logs that serves:
 -- what is there. A day without a row is one without such a record.
 -- Reads: event_counts, host_logs, host_names, event_kinds, logged, status_codes.
--- A failed logon is of the subcategory Account Lockout when the account was locked, else of Logon.
+-- A failed logon is of the subcategory Account Lockout when the account was locked, else of Logon. Records of Windows up
+-- to 2003, which had no subcategories, count to those that they would be of today.
 --
 -- Columns:
 --   host_id BIGINT: Host
@@ -22,11 +23,12 @@ WITH counted AS (
     GROUP BY n.host_id, n.computer_key, c.channel, c.provider, c.event_id, c.day
 ),
 locked AS (
-    SELECT e.host_id AS host_id, e.channel AS channel, CAST(e.time AS DATE) AS day, COUNT(*) AS records
+    SELECT e.host_id AS host_id, e.channel AS channel, e.event_id AS event_id, CAST(e.time AS DATE) AS day,
+        COUNT(*) AS records
     FROM logged AS e
     JOIN status_codes AS c ON c.code = e.status AND c.reason = 'locked_out'
-    WHERE e.mark = 'failure' AND e.event_id = 4625
-    GROUP BY e.host_id, e.channel, CAST(e.time AS DATE)
+    WHERE e.mark = 'failure'
+    GROUP BY e.host_id, e.channel, e.event_id, CAST(e.time AS DATE)
 ),
 told AS (
     SELECT c.host_id AS host_id, c.day AS day, c.channel AS channel,
@@ -44,9 +46,10 @@ parted AS (
             AS records
     FROM told AS t
     LEFT JOIN locked AS l ON l.host_id = t.host_id AND l.channel = t.channel AND l.day = t.day
+        AND l.event_id = t.event_id
     UNION ALL
-    SELECT host_id AS host_id, day AS day, channel AS channel, 'Account Lockout' AS subcategory, 4625 AS event_id,
-        records AS records
+    SELECT host_id AS host_id, day AS day, channel AS channel, 'Account Lockout' AS subcategory,
+        event_id AS event_id, records AS records
     FROM locked
 )
 SELECT

@@ -1,23 +1,24 @@
 -- One row for each sort of record that a host had cause to write, as other records show, and never wrote.
--- Reads: event_counts, host_logs, log_spans, logged, authentications, controllers.
+-- Reads: event_counts, host_logs, log_spans, logged, marks, authentications, controllers.
 -- Hosts of whose Security log only a selection is here have none: what is not here may have been written. A record that
--- lies in two files counts once.
+-- lies in two files counts once. Up to Windows 2003 nothing was written of locks, so that none are missing there.
 
 WITH seen AS (
-    SELECT c.host_id AS host_id, CAST(SUM(CASE WHEN c.event_id = 4624 THEN 1 ELSE 0 END) AS BIGINT) AS logon_days,
-        SUM(CASE WHEN c.event_id = 4625 THEN 1 ELSE 0 END) AS failure_days,
-        CAST(SUM(CASE WHEN c.event_id IN (4634, 4647) THEN c.records ELSE 0 END) AS BIGINT) AS logoffs,
-        CAST(SUM(CASE WHEN c.event_id = 4672 THEN c.records ELSE 0 END) AS BIGINT) AS specials,
-        SUM(CASE WHEN c.event_id IN (4778, 4779) THEN 1 ELSE 0 END) AS connection_days,
-        SUM(CASE WHEN c.event_id IN (4800, 4801) THEN 1 ELSE 0 END) AS lock_days
+    SELECT c.host_id AS host_id, CAST(SUM(CASE WHEN c.mark = 'logon' THEN 1 ELSE 0 END) AS BIGINT) AS logon_days,
+        SUM(CASE WHEN c.mark = 'failure' THEN 1 ELSE 0 END) AS failure_days,
+        CAST(SUM(CASE WHEN c.mark IN ('logoff', 'user_logoff') THEN c.records ELSE 0 END) AS BIGINT) AS logoffs,
+        CAST(SUM(CASE WHEN c.mark = 'admin' THEN c.records ELSE 0 END) AS BIGINT) AS specials,
+        SUM(CASE WHEN c.mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connection_days,
+        SUM(CASE WHEN c.mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS lock_days
     FROM (
-        SELECT n.host_id AS host_id, n.computer_key AS computer_key, c.event_id AS event_id, c.day AS day,
+        SELECT n.host_id AS host_id, n.computer_key AS computer_key, m.mark AS mark, c.day AS day,
             MAX(c.records) AS records
         FROM event_counts AS c
         JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
             AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
-        WHERE c.provider = 'Microsoft-Windows-Security-Auditing'
-        GROUP BY n.host_id, n.computer_key, c.event_id, c.day
+        JOIN marks AS m ON m.provider = c.provider AND m.event_id = c.event_id
+        WHERE c.channel = 'Security'
+        GROUP BY n.host_id, n.computer_key, c.event_id, m.mark, c.day
     ) AS c
     GROUP BY c.host_id
 ),
@@ -43,7 +44,8 @@ opening AS (
         -- the two halves of a split logon are one; coming back to a desktop writes such a logon, too
         CAST(SUM(CASE WHEN logon_type IN (10, 12) AND (COALESCE(target_linked_logon_id, 0) = 0
             OR target_logon_id < target_linked_logon_id) THEN 1 ELSE 0 END) AS BIGINT) AS remotes,
-        CAST(SUM(CASE WHEN logon_type IN (7, 13) AND target_logon_id IS NOT NULL THEN 1 ELSE 0 END) AS BIGINT) AS unlocks
+        CAST(SUM(CASE WHEN logon_type IN (7, 13) AND target_logon_id IS NOT NULL
+            AND event_id = 4624 THEN 1 ELSE 0 END) AS BIGINT) AS unlocks
     FROM logged
     WHERE mark = 'logon'
     GROUP BY host_id

@@ -1,5 +1,5 @@
 -- One row for each computer that logs name and whose own log is not here.
--- Reads: host_names, accounts, account_names, events.
+-- Reads: host_names, accounts, account_names, events, marks.
 -- A computer is known by its first label, of which Windows uses 15 characters. One of a workgroup is left out: such a
 -- name is what a host that is here was called before. kind: no_controller_log where its groups tell that it is a domain
 -- controller, no_log of other computers of a domain, no_named_log of a name that a client gave to itself.
@@ -37,12 +37,12 @@ acting AS (
         AND CONCAT(' ', group_sids, ' ') LIKE '% S-1-5-9 %'
 ),
 clients AS (
-    SELECT SUBSTR(workstation_key, 1, 15) AS label, MIN(workstation) AS host, MIN(time) AS first_time,
-        MAX(time) AS last_time
-    FROM events
-    WHERE provider = 'Microsoft-Windows-Security-Auditing' AND event_id IN (4624, 4776) AND COALESCE(status, 0) = 0
-        AND workstation_key NOT LIKE '%.%' AND workstation_key NOT LIKE '%:%'
-    GROUP BY SUBSTR(workstation_key, 1, 15)
+    SELECT SUBSTR(e.workstation_key, 1, 15) AS label, MIN(e.workstation) AS host, MIN(e.time) AS first_time,
+        MAX(e.time) AS last_time
+    FROM events AS e
+    JOIN marks AS m ON m.provider = e.provider AND m.event_id = e.event_id AND m.mark IN ('logon', 'validation')
+    WHERE COALESCE(e.status, 0) = 0 AND e.workstation_key NOT LIKE '%.%' AND e.workstation_key NOT LIKE '%:%'
+    GROUP BY SUBSTR(e.workstation_key, 1, 15)
 )
 SELECT CASE WHEN MAX(CASE WHEN g.name_key IS NULL THEN 0 ELSE 1 END) = 1 THEN 'no_controller_log' ELSE 'no_log' END
         AS kind,

@@ -103,6 +103,8 @@ def find(paths: Iterable[Path], *, leave_out: Path | None = None) -> Iterator[So
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
+            if stat.S_ISDIR(status.st_mode):
+                os.scandir(path).close()  # only folders that refused come here, and do so again
             found = _open(number, path, name, status.st_size) if stat.S_ISREG(status.st_mode) else "it is no plain file"
         except OSError as error:
             yield Rejected(name, Problem("", "lost", f"it cannot be opened: {error.strerror or error}"), asked=True)
@@ -117,7 +119,7 @@ def find(paths: Iterable[Path], *, leave_out: Path | None = None) -> Iterator[So
 def _files(paths: Iterable[Path], leave_out: Path | None) -> Iterator[tuple[Path, str, bool]]:
     out = leave_out.resolve() if leave_out else None
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where the folder around it may not be looked into
             yield path, path.as_posix(), True
             continue
         unseen: list[OSError] = []
@@ -154,6 +156,8 @@ def _open(number: int, path: Path, name: str, size: int) -> Source | str:
     if dialect is not None:
         known = ", ".join(each.name for each in dialects.dialects())
         return f"{dialect}, and of no dialect that is known: {known}"
+    if other_xml := xml_records.seen(start):
+        return other_xml
     return "its form is not known; `logontracks formats` lists those that are read"
 
 

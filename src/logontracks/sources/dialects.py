@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -155,5 +156,12 @@ def json_path(path: tuple[str, ...]) -> str:
 
 
 def loads(text: str) -> Any:
-    """JSON as DuckDB understands it, and with control characters in its texts."""
-    return json.loads(text, strict=False, object_pairs_hook=first_of_each)
+    """JSON as DuckDB understands it, with control characters in its texts, and None for NaN and what has no end."""
+    return json.loads(
+        text, strict=False, object_pairs_hook=first_of_each, parse_constant=lambda _: None, parse_float=_finite
+    )
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None

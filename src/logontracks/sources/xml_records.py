@@ -6,6 +6,7 @@ larger than memory, and nothing outside of an event is ever read: no document ty
 
 from __future__ import annotations
 
+import codecs
 import re
 import xml.etree.ElementTree as ET  # what it gets here begins at <Event, so that nothing can be declared in it
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,26 +17,69 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from logontracks.sources import own_fields, times
-from logontracks.sources.json_lines import Encoding, decoded, dumps
+from logontracks.sources.json_lines import decoded, dumps
 from logontracks.sources.own_fields import local
 from logontracks.sources.records import PARTS, Lines, Problems, Records, decimal
 
 MAX_EVENT = 2 << 20  # bytes; a record of Windows has less than 64 KiB, and perhaps its message beside it
 BLOCK = 4 << 20  # bytes read at once
+MAX_TAG = 1 << 10  # bytes of what stands around events
+DECLARATION = 1 << 10  # bytes in which a file declares how it is written
 MANY = 2_000  # events that are taken in together
 FORM = "xml"
 
 _ROOT = re.compile(r"<Events?[\s/>]")
-_OUTSIDE = re.compile(r"(?:\s|\ufeff|<\?[^<>]*\?>|</?Events(?:\s[^<>]*)?/?>|<!--(?:(?!-->).)*-->)*", re.DOTALL)
+_OUTSIDE = re.compile(  # a comment may hold events, which are read: whether one began before a range nothing tells
+    r"(?:[^<>]*-->)?(?:\s+|\ufeff|<\?[^<>]*\?>|</?Events(?:\s[^<>]*)?/?>|<!--(?:(?!-->).)*(?:-->|\Z))*", re.DOTALL
+)
 _NO_TEXT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#(?:x0*[0-9a-fA-F]|x0*1[0-9a-fA-F]|0*[12]?\\d|0*3[01]);"
 )
+_WIDE = {
+    "utf-16-le": re.compile(rb"(?:[ \t\r\n]\0)*<\0"),
+    "utf-16-be": re.compile(rb"(?:\0[ \t\r\n])*\0<"),
+}
+_DECLARED = re.compile(r"""\s*<\?xml\s[^<>]*?encoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""", re.ASCII)
+_ONE_BYTE = re.compile(r"iso8859-\d+|cp(?:125\d|437|85\d|86\d)|koi8-[ru]")  # as Python names them
 
 
 def recognizes(start: bytes) -> bool:
     """Whether a file that starts so is XML of events. `start`: 64 KiB, or all there is."""
-    text = decoded(start)[1].lstrip("\ufeff \t\r\n")
+    text = _plain(start)
     return text.startswith("<") and bool(_ROOT.search(text)) and ("<System" in text or "<Events" in text)
+
+
+def seen(start: bytes) -> str | None:
+    """What is wrong with XML that is none of events, in words; None where it is no XML."""
+    if not re.match(r"<[?!A-Za-z]", _plain(start)):
+        return None
+    return "it begins as XML does, but with no <Event> that holds a <System>; prefixes as in <e:Event> are not read"
+
+
+def _plain(start: bytes) -> str:
+    return start.decode(_encoding(start)[0], "replace").lstrip("\ufeff \t\r\n")
+
+
+def _encoding(start: bytes) -> tuple[str, str | None]:
+    """How the text of a file that starts so is written, and what it declares where that is nothing we know.
+
+    What it declares counts only for encodings of one byte a sign: those of more are told by the bytes themselves, and
+    programs that convert a file leave the declaration as it was.
+    """
+    encoding, text = decoded(start[:DECLARATION])
+    if encoding != "utf-8" or start.startswith(codecs.BOM_UTF8):
+        return encoding, None
+    wide = next((name for name, sign in _WIDE.items() if sign.match(start[:DECLARATION])), None)
+    declared = _DECLARED.match(text)
+    if wide or not declared:
+        return wide or "utf-8", None
+    try:
+        name = codecs.lookup(declared[1]).name
+    except LookupError:
+        name = ""
+    if _ONE_BYTE.fullmatch(name):
+        return name, None
+    return "utf-8", None if name == "ascii" or name.startswith("utf-") else declared[1]
 
 
 class _Event(NamedTuple):
@@ -52,7 +96,10 @@ def read(path: Path, source: int, start: int, end: int, *, activity: bool) -> Li
     """
     records = Records(source, FORM, activity=activity)
     with path.open("rb") as file:
-        encoding = decoded(file.read(4))[0]
+        encoding, unknown = _encoding(file.read(DECLARATION))
+        if unknown:
+            what = f"file declares the encoding {unknown}, which is not known: it was read as UTF-8"
+            records.problems.note("doubt", what)
         many: list[_Event] = []
         for event in _cut(file, encoding, start, end, records.problems):
             many.append(event)
@@ -66,13 +113,12 @@ def read(path: Path, source: int, start: int, end: int, *, activity: bool) -> Li
 # From a file to events
 
 
-def _cut(file: BinaryIO, encoding: Encoding, start: int, end: int, problems: Problems) -> Iterator[_Event]:
+def _cut(file: BinaryIO, encoding: str, start: int, end: int, problems: Problems) -> Iterator[_Event]:
     """The events that begin in [start, end). What lies between them and is no XML around events is told."""
-    unit = 1 if encoding == "utf-8" else 2
+    unit = len("<".encode(encoding))
     blank = b"|".join(re.escape(sign.encode(encoding)) for sign in " \t\r\n>")
     begin = re.compile(re.escape("<Event".encode(encoding)) + b"(?=" + blank + b")")
     close = "</Event>".encode(encoding)
-    tail = 16 * unit  # the beginning of an event may be cut
     offset = start - start % unit
     file.seek(offset)
     data, at, ended = b"", 0, False  # what is before `at` is done with
@@ -82,7 +128,7 @@ def _cut(file: BinaryIO, encoding: Encoding, start: int, end: int, problems: Pro
             more = file.read(BLOCK)
             data, offset, at, ended = data[at:] + more, offset + at, 0, not more
         found = _next(begin, data, at, unit)
-        behind = found if found >= 0 else len(data) if ended else len(data) - tail
+        behind = found if found >= 0 else len(data) if ended else _before_a_tag(data, at, encoding, unit)
         if ours and behind > at:
             _tell(data[at:behind], offset + at, encoding, problems)
         ours, at = False, behind
@@ -115,7 +161,16 @@ def _find(data: bytes, what: bytes, low: int, high: int, unit: int) -> int:
     return at
 
 
-def _tell(outside: bytes, position: int, encoding: Encoding, problems: Problems) -> None:
+def _before_a_tag(data: bytes, at: int, encoding: str, unit: int) -> int:
+    """Where what is cut at the end of the data begins: a tag or a comment, or else a few signs of one."""
+    low = max(at, len(data) - MAX_TAG)
+    opened, closed = (data.rfind(sign.encode(encoding), low) for sign in "<>")
+    if opened > closed and opened % unit == 0:
+        return opened
+    return max(at, len(data) - 16 * unit)
+
+
+def _tell(outside: bytes, position: int, encoding: str, problems: Problems) -> None:
     """What lies between events and is none."""
     text = outside.decode(encoding, "replace")
     known = _OUTSIDE.match(text)
@@ -124,7 +179,7 @@ def _tell(outside: bytes, position: int, encoding: Encoding, problems: Problems)
         problems.lose(position, f"what is there is no event: {rest.strip()[:40]!a}")
 
 
-def _text(raw: bytes, position: int, encoding: Encoding, problems: Problems) -> str:
+def _text(raw: bytes, position: int, encoding: str, problems: Problems) -> str:
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError:

@@ -670,3 +670,12 @@ def test_normal_forms_of_a_peer_say_the_same(shared_logs):
             assert row["source_address"] == norm["src.ip"]
         compared += 1
     assert compared >= 4
+
+
+def test_lines_of_another_dialect_are_called_so(tmp_path):
+    first, second = (lines([FORMS[name][1](each) for each in sample(3)]) for name in ("winlogbeat", "vector"))
+    found = _read_text(*pieces(next(find([write(tmp_path, "x", (first + second).encode())]))))
+    assert found.records == 3
+    (problem,) = found.problems
+    assert "3 lines" in problem.what
+    assert "of vector and not of winlogbeat; give it in a file of its own" in problem.what

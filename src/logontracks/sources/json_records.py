@@ -100,12 +100,23 @@ def _events(told: pa.Table, dialect: Dialect, problems: Problems) -> pa.Table:
     """The objects that are events of Windows."""
     has_host = pc.not_equal(pc.fill_null(told["computer"], ""), "")
     events = pc.and_(pc.is_valid(integers(whole(told["event_id"]), 31)), has_host)
-    others = told["position"].filter(pc.invert(events))
+    others = told.select(["position", "line"]).filter(pc.invert(events))
     if len(others):
-        missing = f"{dialect.called('event_id')} or {dialect.called('computer')} is missing"
-        problems.note("skipped", f"lines from here on are no Windows events: {missing}", len(others), others[0].as_py())
+        what = f"lines from here on are no Windows events: {_instead(others['line'][0].as_py(), dialect)}"
+        problems.note("skipped", what, len(others), others["position"][0].as_py())
         told = told.filter(events)
     return told
+
+
+def _instead(line: str, dialect: Dialect) -> str:
+    """What a line is, or lacks, that is no event of the dialect."""
+    try:
+        other = dialects.of_record(dialects.loads(line))
+    except (ValueError, RecursionError):
+        other = None
+    if other is not None and other.name != dialect.name:
+        return f"the first one is of {other.name} and not of {dialect.name}; give it in a file of its own"
+    return f"{dialect.called('event_id')} or {dialect.called('computer')} is missing"
 
 
 # Their own fields

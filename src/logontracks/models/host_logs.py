@@ -267,7 +267,7 @@ def _told(
             behind[root(new), old].add(new)
     return [
         Host(
-            _in_order(keys, {key: behind[host, key] for key in keys}, first),
+            _in_order(list(keys), {key: behind[host, key] for key in keys}, first),
             {key: set(sources) for key, sources in own[host].items()},
             host in mixed,
         )

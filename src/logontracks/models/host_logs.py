@@ -194,8 +194,8 @@ def _of_images(
     root: Callable[[str], str],
 ) -> dict[str, dict[str, set[str]]]:
     """For each host the names of images that it began under, and the files in which these are its own: those of logs
-    that go on under its name, and have no other host's. A System log has the last records of a life behind the first
-    ones of the next."""
+    that go on under its name, in files that have no other host's. A System log has the last records of a life behind
+    the first ones of the next."""
     before: dict[str, set[str]] = defaultdict(set)
     for old, new in plain:
         if old in images:

@@ -122,6 +122,12 @@ WHY = {
     "ends/crash": {("exact", "crash", "ws1 crashed after 15:10")},
     "ends/only-the-next-start": {("exact", "restart", "no record tells how ws1 stopped before 16:00")},
     "ends/network-session-at-shutdown": {("exact", "shutdown", "no record of the end before srv1 shut down at 17:00")},
+    "hosts/image-in-a-collector": {
+        ("exact", "shutdown", "more than one machine wrote under the name image"),
+        ("exact", "still_open", "Security log of ws1 ends 10:00"),
+        ("exact", "still_open", "Security log of ws2 ends 10:30"),
+        ("exact", "logoff", None),
+    },
     "ends/network-session-still-open": {
         ("exact", "logoff", None),
         ("exact", "still_open", "no record of the end before the Security log of srv1 ends 15:00"),

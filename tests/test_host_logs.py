@@ -1,9 +1,12 @@
 """Names of hosts: the order of long chains of names, and what rows of them take up."""
 
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 from making_events import given
 
 from logontracks import models
@@ -110,3 +113,61 @@ def test_a_rename_that_could_be_of_two_hosts_joins_none() -> None:
 def test_a_name_that_was_in_use_long_before_is_not_the_new_one_of_another() -> None:
     apart = [*log("a", "app.elm"), *log("b", "app-n.elm")]
     assert len(hosts(apart, [Renamed("app", "app-n", 5 * DAY)])) == 2
+
+
+def test_a_host_that_has_its_first_name_again_is_one_host() -> None:
+    there = log("a", "ws1", "ws2")
+    back = [
+        Stretch("b", "Security", "ws2", "ws2", 200, 299, 2 * DAY, 3 * DAY),
+        Stretch("b", "Security", "ws1", "ws1", 300, 399, 3 * DAY, 9 * DAY),
+    ]
+    assert hosts([*there, *back]) == [Host(["ws1", "ws2"], {"ws1": {"a", "b"}})]
+
+
+def test_hosts_that_swapped_names_are_told_as_mixed() -> None:
+    one = log("a", "ws1", "other", "ws2")
+    two = [each._replace(last_time=9 * DAY) for each in log("b", "ws2", "ws1")]
+    assert Host(["ws1", "other", "ws2"], {"ws1": {"a"}}, is_image=True) in hosts([*one, *two])
+
+
+def test_clones_that_only_a_collector_tells_of_leave_a_mixed_name() -> None:
+    forwarded = [each._replace(first_id=n, last_id=500 + n) for n, each in enumerate(log("f", "win", "a.elm", "b.elm"))]
+    told = [Renamed("win", "a", DAY), Renamed("win", "b", 2 * DAY)]
+    assert Host(["win"], is_image=True) in hosts(forwarded, told)
+
+
+def test_an_image_in_a_file_of_two_hosts_is_of_neither() -> None:
+    both = [*log("f", "win", "a.elm"), *log("f", "win", "b.elm", channel="System")]
+    found = hosts([*both, *log("a", "win", "a.elm"), *log("b", "win", "b.elm")])
+    assert Host(["win"], {"win": {"f"}}, is_image=True) in found
+
+
+NAMES = st.sampled_from(["a", "b", "c", "a.elm", "b.elm", "b.oak"])
+FILES = st.dictionaries(
+    st.tuples(st.sampled_from("xyz"), st.sampled_from(["Security", "System"])),
+    st.lists(st.tuples(NAMES, st.sampled_from([0, 0, 1, -3]), st.integers(0, 6)), unique_by=lambda each: each[0]),
+)
+TOLD = st.lists(st.builds(Renamed, NAMES, NAMES, st.integers(0, 6 * DAY)), max_size=3)
+
+
+@given_any(FILES, TOLD)
+def test_what_a_file_has_under_a_name_is_of_just_one_host(files, told) -> None:
+    stretches = [
+        Stretch(source, channel, name, name, n * 10 + gap, n * 10 + 9, day * DAY, (day + 1) * DAY)
+        for (source, channel), names in files.items()
+        for n, (name, gap, day) in enumerate(names)
+    ]
+    found = hosts(stretches, told)
+    for key, source in {(each.key, each.source) for each in stretches}:
+        assert sum(key in host.names and source in host.files.get(key, {source}) for host in found) == 1
+    assert all(len(set(host.names)) == len(host.names) for host in found)
+
+
+def test_a_long_chain_of_images_in_many_logs_is_soon_done() -> None:
+    names = [f"{n}" for n in range(20000)]
+    chain_of_images = [each._replace(first_time=n * DAY, last_time=n * DAY) for n, each in enumerate(chain(names))]
+    again = [Stretch(f"b{n}", "x", name, name, 0, 0, 30000 * DAY, 30000 * DAY) for n, name in enumerate(names[:-1])]
+    more = [each._replace(channel=f"{n}") for n, each in enumerate(chain_of_images[-1:] * 20000)]
+    begun = time.process_time()
+    hosts([*chain_of_images, *again, *more])
+    assert time.process_time() - begun < 20

@@ -43,6 +43,7 @@ _TYPES = pa.schema(
 )
 _DAY = 86_400_000_000  # in microseconds; clocks are set by hours while a host is set up
 _NAMES = 1000  # letters that the names of one host take up at most; few hosts have more than four names
+_IMAGES = 16  # that a host went through before it had its own name at most: nobody makes so many from each other
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
@@ -136,7 +137,7 @@ def hosts(stretches: Iterable[Stretch], told: Iterable[Renamed] = ()) -> list[Ho
         if (old, new) in plain and old not in images:
             parent[root(new)] = root(old)
     files = _of_images(stretches, images, plain, forms, root)
-    return _told(stretches, after, files, root)
+    return _told(stretches, after, files, {key for key, form in forms.items() if form in images}, root)
 
 
 def _logs(stretches: list[Stretch]) -> list[list[Stretch]]:
@@ -193,25 +194,28 @@ def _of_images(
     root: Callable[[str], str],
 ) -> dict[str, dict[str, set[str]]]:
     """For each host the names of images that it began under, and the files in which these are its own: those of logs
-    that go on under its name, and have no other host's. A System log has the last records of a life behind the first
-    ones of the next."""
+    that go on under its name, in files that have no other host's. A System log has the last records of a life behind
+    the first ones of the next."""
     before: dict[str, set[str]] = defaultdict(set)
     for old, new in plain:
         if old in images:
             before[root(new) if new not in images else new].add(old)
     logs: dict[tuple[str, str], list[Stretch]] = defaultdict(list)
+    in_file: dict[str, set[str]] = defaultdict(set)
     for each in stretches:
         logs[each.source, each.channel].append(each)
+        if forms[each.key] not in images:
+            in_file[each.source].add(root(each.key))
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for (source, _), log in logs.items():
         own = [each for each in log if forms[each.key] not in images]
-        if len({root(each.key) for each in own}) != 1:
+        if not own or len(in_file[source]) > 1:
             continue
         host = root(own[0].key)
         begin = min(each.first_id or 0 for each in own)
         own_images: set[str] = set()
         waiting = [host]
-        while waiting:
+        while waiting and len(own_images) < _IMAGES:
             more = before.get(waiting.pop(), set()) - own_images
             own_images |= more
             waiting += more
@@ -225,6 +229,7 @@ def _told(
     stretches: list[Stretch],
     after: list[Renamed],
     files: dict[str, dict[str, set[str]]],
+    images: set[str],
     root: Callable[[str], str],
 ) -> list[Host]:
     """The hosts, each with its names in the order of use."""
@@ -238,20 +243,23 @@ def _told(
         for key, sources in names.items():
             taken[key] |= sources
     crowded = Counter(source for source, _ in {(each.source, root(each.key)) for each in stretches})
-    members: dict[str, list[str]] = defaultdict(list)
+    members: dict[str, dict[str, None]] = defaultdict(dict)
+    own: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     mixed: set[str] = set()
-    left_over: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for key, logs in left.items():
         rest = {(source, channel) for source, channel in logs if source not in taken[key]}
         if rest:
-            members[root(key)].append(key)
+            members[root(key)][key] = None
             if taken[key]:
-                left_over[root(key)][key] = {source for source, _ in rest}
+                own[root(key)][key] |= {source for source, _ in rest}
         channels = Counter(channel for _, channel in rest)
-        if taken[key] and (max(channels.values(), default=0) > 1 or any(crowded[source] > 1 for source, _ in rest)):
+        several = max(channels.values(), default=0) > 1 or any(crowded[source] > 1 for source, _ in rest)
+        if key in images and several:
             mixed.add(root(key))
     for host, names in files.items():
-        members[host] += names
+        for key, sources in names.items():
+            members[host][key] = None
+            own[host][key] |= sources
     behind: dict[tuple[str, str], set[str]] = defaultdict(set)
     of_host = {(host, key) for host, keys in members.items() for key in keys}
     for old, new, _ in after:
@@ -259,8 +267,8 @@ def _told(
             behind[root(new), old].add(new)
     return [
         Host(
-            _in_order(keys, {key: behind[host, key] for key in keys}, first),
-            {**files.get(host, {}), **left_over[host]},
+            _in_order(list(keys), {key: behind[host, key] for key in keys}, first),
+            {key: set(sources) for key, sources in own[host].items()},
             host in mixed,
         )
         for host, keys in sorted(members.items())

@@ -15,8 +15,8 @@
 --   missing BIGINT: Records between the first and the last that are in no file
 --   part DOUBLE: Records that are here, of all between the first and the last: 1 is all
 --   clears BIGINT: How often it says that it was cleared (1102, 104)
---   stops BIGINT: How often it says that the event log service stopped (1100, 6006)
---   starts BIGINT: How often it says that the service started (6005), or auditing with it (4608)
+--   stops BIGINT: How often it says that the event log service stopped (1100, 6006), or auditing (4609, 513)
+--   starts BIGINT: How often it says that the service started (6005), or auditing with it (4608, 512)
 
 WITH service AS (
     SELECT host_id AS host_id, channel AS channel,

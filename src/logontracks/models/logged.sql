@@ -6,8 +6,8 @@
 
 SELECT
     e.uid AS uid, CASE WHEN e.record_id BETWEEN 0 AND 4503599627370495 THEN e.record_id END AS record_id,
-    COALESCE(g.host_id, n.host_id) AS host_id, e.computer AS host, e.channel AS channel,
-    (COALESCE(g.generation, 0) * 4503599627370496)
+    COALESCE(i.host_id, n.host_id) AS host_id, e.computer AS host, e.channel AS channel,
+    (COALESCE(i.generation, g.generation, 0) * 4503599627370496)
         + CASE WHEN e.record_id BETWEEN 0 AND 4503599627370495 THEN e.record_id ELSE micros(e.time) END AS seq,
     e.time AS time, e.event_id AS event_id, m.mark AS mark, e.version AS version, e.boot_hint AS boot_hint,
     e.activity_id AS activity_id, e.record_sid AS record_sid,
@@ -39,7 +39,10 @@ SELECT
 FROM events AS e
 JOIN log_hosts AS n ON n.computer_key = e.computer_key
 LEFT JOIN marks AS m ON m.provider = e.provider AND m.event_id = e.event_id
-LEFT JOIN log_generations AS g ON g.computer_key = e.computer_key AND g.channel = e.channel
+LEFT JOIN log_generations AS g ON g.computer_key = e.computer_key AND g.channel = e.channel AND g.source_sha256 IS NULL
     AND e.record_id BETWEEN g.first_record_id AND g.last_record_id AND e.time BETWEEN g.first_time AND g.last_time
-    AND (g.source_sha256 IS NULL OR g.source_sha256 = e.source_sha256)
+-- what is told by file: of hundreds of clones each record must not be compared with the logs of all
+LEFT JOIN log_generations AS i ON i.computer_key = e.computer_key AND i.channel = e.channel
+    AND i.source_sha256 = e.source_sha256
+    AND e.record_id BETWEEN i.first_record_id AND i.last_record_id AND e.time BETWEEN i.first_time AND i.last_time
 WHERE e.time >= TIMESTAMP '1601-01-01 00:00:00' AND e.time < TIMESTAMP '9999-12-31 00:00:00'

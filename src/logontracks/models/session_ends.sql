@@ -139,6 +139,8 @@ SELECT
         WHEN r.reason IN ('user_logoff', 'logoff', 'terminal_logoff') THEN 'exact'
         WHEN r.reason IN ('log_cleared', 'still_open') THEN 'unknown'
         WHEN t.terminal_time IS NOT NULL THEN 'exact'
+        -- of an image's name: it may be another machine that ended
+        WHEN t.boot_certainty = 'unknown' THEN 'unknown'
         WHEN t.boot_certainty = 'exact' AND t.stays AND (r.after_stop = 0 OR t.last_time <= t.last_stop_time) THEN 'exact'
         ELSE 'bounded' END AS end_certainty,
     CASE r.reason
@@ -149,7 +151,7 @@ SELECT
         WHEN 'still_open' THEN NULL
         ELSE CASE WHEN t.terminal_time IS NOT NULL THEN t.terminal_time
             WHEN r.after_stop = 1 THEN GREATEST(t.last_stop_time, t.last_time)
-            ELSE t.boot_end END
+            WHEN t.boot_certainty <> 'unknown' THEN t.boot_end END
         END AS end_time,
     -- of an end that is bounded
     CASE WHEN t.stays AND t.boot_certainty = 'bounded' THEN t.boot_end_min ELSE t.last_time END AS bound_min,

@@ -138,6 +138,8 @@ _WHY = f"""
         CASE WHEN s.end_certainty = 'exact' THEN NULL
             WHEN s.end_reason = 'log_cleared'
                 THEN l.log || (SELECT MIN(c.told) FROM clears AS c WHERE c.uid = s.end_uid)
+            WHEN s.end_certainty = 'unknown' AND s.end_reason <> 'still_open'
+                THEN 'more than one machine wrote under the name ' || l.host
             WHEN l.starts IS NULL THEN 'no Security log of ' || l.host
             WHEN l.selected THEN 'only a selection of the ' || l.log || ' is here'
             WHEN l.no_logoffs THEN 'no events of subcategory Logoff on ' || l.host

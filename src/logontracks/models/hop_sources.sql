@@ -55,7 +55,7 @@ UNION ALL
 SELECT DISTINCT o.session_id AS session_id, 'network_before' AS rule, o.host_id AS from_host_id,
     CAST(NULL AS VARCHAR) AS from_host, o.from_session_id AS from_session_id, o.uid AS uid,
     CASE WHEN n.session_id IS NULL THEN 0.6 WHEN o.many = 1 THEN 0.9 WHEN o.with_shares = 1 THEN 0.8
-        ELSE 0.9 / CASE WHEN o.with_shares > 1 THEN o.with_shares ELSE o.many END END AS certainty
+        ELSE 0.65 END AS certainty
 FROM over_network AS o
 LEFT JOIN named_sources AS n ON n.session_id = o.from_session_id
 UNION ALL

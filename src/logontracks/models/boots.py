@@ -197,7 +197,8 @@ def _place_starts(connection: Connection, lives: dict[int, list[Life]]) -> None:
 
 def _assign_stops(own: list[Life], stops: list[Sign]) -> None:
     """Each stop to the life that it ends: its place tells. Only the kernel's last words may stand behind the first of
-    the next life, which the event log service writes before it has them."""
+    the next life, which the event log service writes before it has them. Lives that only the Security log tells have no
+    place in the System log: there the time tells which of them had begun."""
     places = [life.place for life in own if life.place is not None]
     seen = [(life.system.seq, at, life.system) for at, life in enumerate(own) if life.system]
     for sign in stops:
@@ -206,9 +207,16 @@ def _assign_stops(own: list[Life], stops: list[Sign]) -> None:
             seq, at, _ = seen[before - 1] if before else (0, 0, None)
             if at and sign.mark == "system_stop" and sign.seq - seq <= LATE_RECORDS:
                 at -= not any(stop.mark == "system_stop" for stop in own[at - 1].stops)
+            else:
+                until = seen[before][1] if before < len(seen) else len(own)
+                at = max((later for later in range(at + 1, until) if _had_begun(own[later], sign)), default=at)
         else:
             at = bisect_right(places, sign.seq)
         (own[at].stops if sign.mark in STOPS else own[at].asked).append(sign)
+
+
+def _had_begun(life: Life, sign: Sign) -> bool:
+    return life.start_time is not None and life.start_time <= sign.time
 
 
 def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> None:

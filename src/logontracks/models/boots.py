@@ -201,6 +201,7 @@ def _assign_stops(own: list[Life], stops: list[Sign]) -> None:
     place in the System log: there the time tells which of them had begun."""
     places = [life.place for life in own if life.place is not None]
     seen = [(life.system.seq, at, life.system) for at, life in enumerate(own) if life.system]
+    begun = _begun(own)
     for sign in stops:
         if sign.channel == SYSTEM:
             before = bisect_right(seen, sign.seq, key=lambda start: start[0])
@@ -209,14 +210,20 @@ def _assign_stops(own: list[Life], stops: list[Sign]) -> None:
                 at -= not any(stop.mark == "system_stop" for stop in own[at - 1].stops)
             else:
                 until = seen[before][1] if before < len(seen) else len(own)
-                at = max((later for later in range(at + 1, until) if _had_begun(own[later], sign)), default=at)
+                at = bisect_right(begun, sign.time, at + 1, until) - 1
         else:
             at = bisect_right(places, sign.seq)
         (own[at].stops if sign.mark in STOPS else own[at].asked).append(sign)
 
 
-def _had_begun(life: Life, sign: Sign) -> bool:
-    return life.start_time is not None and life.start_time <= sign.time
+def _begun(own: list[Life]) -> list[datetime]:
+    """For each life when it, or a later one before the next that the System log tells of, had begun at the earliest."""
+    found: list[datetime] = []
+    for at, life in reversed(list(enumerate(own))):
+        start = life.start_time or datetime.max  # noqa: DTZ901 - naive UTC as all times here
+        goes_on = at + 1 < len(own) and not own[at + 1].system
+        found.append(min(start, found[-1]) if goes_on else start)
+    return found[::-1]
 
 
 def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> None:

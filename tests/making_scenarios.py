@@ -122,7 +122,11 @@ class Own:
         """Names of machines and addresses in fields: no other scenario has those either. ~ is its number already."""
         if "~" in text:
             return text
-        if column in {"workstation", "target_server"} and text.lower() != "localhost" and not text[:1].isdigit():
+        if (
+            column in {"workstation", "target_server"}
+            and text.lower() not in {"localhost", "null"}
+            and not text[:1].isdigit()
+        ):
             return self.host(text)
         if column == "service_name" and text.endswith("$"):
             return f"{self.host(text[:-1])}$"

@@ -160,6 +160,7 @@ def parameters() -> Mapping[str, str]:
         "desk_marks": "'reconnect', 'disconnect', 'lock', 'unlock', 'screen_saver_on', 'screen_saver_off'",
         # the slice of time of a record and its neighbours: what is less than a slice apart shares one
         "slices_around": "(SELECT -1 AS step UNION ALL SELECT 0 AS step UNION ALL SELECT 1 AS step)",
+        "no_names": "'null'",  # what tools without a name call themselves
         # what stands for the host itself, or for no address
         "no_addresses": "'127.0.0.1', '::1', 'LOCAL', '0.0.0.0', '::'",
         "ticket_option_words": ", ".join(

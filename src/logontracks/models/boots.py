@@ -197,18 +197,33 @@ def _place_starts(connection: Connection, lives: dict[int, list[Life]]) -> None:
 
 def _assign_stops(own: list[Life], stops: list[Sign]) -> None:
     """Each stop to the life that it ends: its place tells. Only the kernel's last words may stand behind the first of
-    the next life, which the event log service writes before it has them."""
+    the next life, which the event log service writes before it has them. Lives that only the Security log tells have no
+    place in the System log: there the time tells which of them had begun."""
     places = [life.place for life in own if life.place is not None]
     seen = [(life.system.seq, at, life.system) for at, life in enumerate(own) if life.system]
+    begun = _begun(own)
     for sign in stops:
         if sign.channel == SYSTEM:
             before = bisect_right(seen, sign.seq, key=lambda start: start[0])
             seq, at, _ = seen[before - 1] if before else (0, 0, None)
             if at and sign.mark == "system_stop" and sign.seq - seq <= LATE_RECORDS:
                 at -= not any(stop.mark == "system_stop" for stop in own[at - 1].stops)
+            else:
+                until = seen[before][1] if before < len(seen) else len(own)
+                at = bisect_right(begun, sign.time, at + 1, until) - 1
         else:
             at = bisect_right(places, sign.seq)
         (own[at].stops if sign.mark in STOPS else own[at].asked).append(sign)
+
+
+def _begun(own: list[Life]) -> list[datetime]:
+    """For each life when it, or a later one before the next that the System log tells of, had begun at the earliest."""
+    found: list[datetime] = []
+    for at, life in reversed(list(enumerate(own))):
+        start = life.start_time or datetime.max  # noqa: DTZ901 - naive UTC as all times here
+        goes_on = at + 1 < len(own) and not own[at + 1].system
+        found.append(min(start, found[-1]) if goes_on else start)
+    return found[::-1]
 
 
 def _cut_after_stops(connection: Connection, lives: dict[int, list[Life]]) -> None:

@@ -17,6 +17,17 @@ slept AS (
     UNION ALL
     SELECT host_id AS host_id, time AS time, seq AS seq, uid AS uid, 'wake' AS mark FROM wakes
 ),
+-- where the log has the end of the session: what stands behind it there is of others, whatever its clock says
+gone AS (
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, t.channel AS channel,
+        MAX(t.seq) AS seq
+    FROM session_ends AS s
+    JOIN terminals AS t ON t.host_id = s.host_id AND t.terminal_session = s.terminal_session
+        AND t.mark = 'terminal_logoff'
+        AND ABS(micros(t.time) - micros(s.end_time)) <= $boot_kin_s * 1000000
+    WHERE s.is_desktop AND s.end_certainty = 'exact'
+    GROUP BY s.host_id, s.boot_id, s.logon_id, t.channel
+),
 audited AS (
     SELECT host_id AS host_id, MAX(CASE WHEN mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connections,
         MAX(CASE WHEN mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS locks
@@ -51,7 +62,9 @@ JOIN terminals AS t ON t.host_id = s.host_id AND t.terminal_session = s.terminal
 LEFT JOIN audited AS a ON a.host_id = s.host_id
 JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
     AND t.time <= COALESCE(b.last_stop_time, b.end_time_max, t.time)
-WHERE s.is_desktop AND COALESCE(a.connections, 0) = 0
+LEFT JOIN gone AS g ON g.host_id = s.host_id AND g.boot_id = s.boot_id AND g.logon_id = s.logon_id
+    AND g.channel = t.channel
+WHERE s.is_desktop AND COALESCE(a.connections, 0) = 0 AND t.seq <= COALESCE(g.seq, t.seq)
 UNION ALL
 SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, e.time AS time, e.seq AS seq, e.uid AS uid,
     e.mark AS mark
@@ -60,4 +73,5 @@ JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
 JOIN slept AS e ON e.host_id = s.host_id
     AND e.time > COALESCE(s.start_time, s.first_time)
     AND e.time < COALESCE(s.end_time, b.end_time_max, e.time + INTERVAL '1' SECOND)
+    AND e.seq >= COALESCE(b.system_from, e.seq) AND e.seq < COALESCE(b.system_until, e.seq + 1)
 WHERE s.is_desktop

@@ -13,7 +13,8 @@ WITH itself AS (
 ),
 away AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.start_time AS start_time,
-        s.source_address AS source_address, s.workstation_key AS workstation_key, s.start_uid AS start_uid,
+        s.source_address AS source_address, s.start_uid AS start_uid,
+        CASE WHEN s.workstation_key NOT IN ($no_names) THEN s.workstation_key END AS workstation_key,
         s.opened_by AS opened_by
     FROM session_sources AS s
     LEFT JOIN itself AS i ON i.host_id = s.host_id AND i.address = s.source_address

@@ -24,7 +24,8 @@
 
 WITH asked AS (
     SELECT a.account_id AS account_id, a.account AS account, a.protocol AS protocol, a.client_address AS address, a.host_id AS host_id,
-        CASE WHEN a.protocol = 'ntlm' THEN LOWER(a.workstation) END AS workstation_key,
+        CASE WHEN a.protocol = 'ntlm' AND LOWER(a.workstation) NOT IN ($no_names) THEN LOWER(a.workstation) END
+            AS workstation_key,
         LOWER(COALESCE(a.service_host, a.server)) AS server_key, CAST(a.time AS DATE) AS day,
         MIN(COALESCE(a.service_host, a.server)) AS server, MIN(a.time) AS first_time, MAX(a.time) AS last_time,
         COUNT(*) AS times, least_at_first(a.authentication_id, a.time) AS first_uid,
@@ -33,7 +34,8 @@ WITH asked AS (
     WHERE COALESCE(a.success, TRUE) AND (a.step = 'service' OR (a.step = 'ntlm' AND a.server IS NOT NULL))
         AND COALESCE(a.service_host, a.server) IS NOT NULL AND a.name NOT LIKE '%$$'
     GROUP BY a.account_id, a.account, a.protocol, a.client_address, a.host_id,
-        CASE WHEN a.protocol = 'ntlm' THEN LOWER(a.workstation) END, LOWER(COALESCE(a.service_host, a.server)),
+        CASE WHEN a.protocol = 'ntlm' AND LOWER(a.workstation) NOT IN ($no_names) THEN LOWER(a.workstation) END,
+        LOWER(COALESCE(a.service_host, a.server)),
         CAST(a.time AS DATE)
 ),
 placed AS (

@@ -23,7 +23,7 @@ WITH told AS (
         e.workstation_key AS name_key
     FROM logged AS e
     WHERE (e.mark IN ('reconnect', 'disconnect') OR (e.mark = 'logon' AND e.logon_type = 3))
-        AND e.workstation_key IS NOT NULL AND e.source_address IS NOT NULL
+        AND e.workstation_key NOT IN ($no_names) AND e.source_address IS NOT NULL
 ),
 listed AS (
     SELECT g.address AS address, g.machine_key AS machine_key,

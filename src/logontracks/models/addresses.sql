@@ -1,9 +1,10 @@
 -- One row for each stretch of time in which an address belonged to one machine.
 -- Reads: sightings, host_names.
 -- A stretch is a run of records that show the same machine at the address, with no other machine between them and no
--- silence longer than a lease. A machine that is seen at another address before or after it came or left between the two
--- sightings, and as it asks for tickets where it is, at most the life of a ticket from here. What a client claims of itself counts only where no computer account is seen at the
--- address within a lease, and not where a given list has another machine. Machines that take turns at an address within
+-- silence longer than a lease. A machine that is seen at another address before or after moved between the two sightings;
+-- it asks for new tickets wherever it is, so it was here no longer than the life of a ticket before or behind them. What a
+-- client claims of itself counts only where no computer account is seen at the address within a lease, and not where a
+-- given list has another machine. Machines that take turns at an address within
 -- the hour share it (NAT, a proxy): a conflict, which is told and resolves nothing. So is a computer account that is seen
 -- where the list has another machine.
 -- NULL: host_id of a machine whose logs are not in the case, first_uid and last_uid of what only the list tells.

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -401,6 +402,24 @@ def interrupt_soon() -> threading.Timer:
     return timer
 
 
+def test_ctrl_c_ends_a_query_that_sorts() -> None:
+    """In a process of its own: a thread that hears of it while it tells its outcome may leave the program waiting."""
+    program = """if True:
+        import os, signal, threading
+        from logontracks.engines.duckdb import connect, interruptible
+        connection = connect()
+        rows = "SELECT md5(CAST(range AS VARCHAR)) AS y, range AS x FROM range(100000000) ORDER BY y"
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        try:
+            interruptible(connection, lambda: connection.execute(f"SELECT SUM(x) FROM ({rows})").fetchall())
+        except KeyboardInterrupt:
+            connection.close()
+            print("closed")
+        """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("closed\n", "", 0)
+
+
 def test_ctrl_c_ends_a_python_model(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Case(built).digest()
     monkeypatch.setattr(host_logs, "work", lambda _: spin())
@@ -410,7 +429,7 @@ def test_ctrl_c_ends_a_python_model(built: Path, monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - begun < 10
     assert code == 130
     assert told.endswith("Interrupted.\n")
-    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    assert not [thread for thread in threading.enumerate() if "worked" in thread.name]
     assert Case(built).digest() == before
     assert strangers(built) == []
     assert command("sessions", "--case", built)[0] == 0

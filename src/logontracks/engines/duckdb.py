@@ -8,7 +8,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,27 +81,37 @@ def interruptible(connection: Connection, work: Callable[[], T]) -> T:
 
     A Ctrl-C ends `work` wherever it is, in a query or in Python between two, and is raised when it has ended.
     """
-    thread: list[int] = []
+    found: list[T] = []
+    failed: list[BaseException] = []
 
-    def worked() -> T:
-        thread.append(threading.get_ident())
-        return work()
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        future = pool.submit(worked)
+    def worked() -> None:
         try:
-            while not future.done():
-                wait([future], timeout=0.5)  # Windows does not wake up from an endless one
-        except BaseException:
-            while not future.done():
+            found.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            failed.append(error)
+        ended.set()
+
+    # only whether the thread lives counts: a Ctrl-C may arrive while it tells the outcome, which a future or an event
+    # then never learns. A join that is interrupted takes the thread for ended (Python 3.11), so the event is waited for
+    ended = threading.Event()
+    thread = threading.Thread(target=worked, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            ended.wait(timeout=0.5)  # Windows does not wake up from an endless one
+    except BaseException:
+        while thread.is_alive():
+            with suppress(duckdb.Error):  # it may refuse while the connection is in another call
                 connection.interrupt()
-                for number in thread:
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(number), ctypes.py_object(KeyboardInterrupt)
-                    )
-                wait([future], timeout=0.1)
-            raise
-        return future.result()
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident or 0),
+                ctypes.py_object(SystemExit),  # wherever in the thread it arrives, nothing is printed
+            )
+            thread.join(timeout=0.1)
+        raise
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def literal(text: str) -> str:

@@ -448,7 +448,7 @@ def test_wrong_questions_end_with_2(line, capsys):
 
 def test_report_and_run(capsys):
     assert options.report(SourceError("cannot read \x1b[2J\nHint: run it", "try\u202e")) == 3
-    assert capsys.readouterr() == ("", "Error: cannot read \\x1b[2J\n       Hint: run it\nHint: try\\u202e\n")
+    assert capsys.readouterr() == ("", "Error: cannot read \\x1b[2J\\x0aHint: run it\nHint: try\\u202e\n")
     assert options.report(CaseError("locked")) == 5
     assert options.report(KeyboardInterrupt()) == 130
     with pytest.raises(ZeroDivisionError):

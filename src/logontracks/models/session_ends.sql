@@ -131,7 +131,8 @@ reasons AS (
 )
 SELECT
     t.host_id AS host_id, t.boot_id AS boot_id, t.logon_id AS logon_id, t.start_seq AS start_seq, t.start_time AS start_time,
-    t.first_seq AS first_seq, t.first_time AS first_time, t.last_seq AS last_seq, t.last_time AS last_time, t.last_uid AS last_uid,
+    t.first_seq AS first_seq, t.first_time AS first_time, t.last_seq AS last_seq, t.last_time AS last_time,
+    t.last_uid AS last_uid,
     t.admin_uid AS admin_uid, t.returns AS returns, t.shares AS shares, t.winrm AS winrm,
     t.terminal_session AS terminal_session, t.seat_uid AS seat_uid, t.homeless AS homeless, t.is_desktop AS is_desktop,
     t.stays AS stays, t.boot_start AS boot_start, t.log_end AS log_end, r.reason AS end_reason,

@@ -56,6 +56,7 @@ bench: $(READY)  ## measure, on data made for it
 	$(BIN)/python benchmarks/bench_forms.py
 
 bench-models: $(READY)  ## measure how long sessions and the other tables take, for one and for ten million events
+	rm -rf benchmarks/data/company
 	$(BIN)/logontracks simulate --out benchmarks/data/company --hosts 100 --users 120 --days 10 --form parquet
 	$(BIN)/python benchmarks/bench_models.py benchmarks/data/company/logs --ask
 

@@ -160,6 +160,7 @@ def test_a_file_is_not_long(path):
 
 RIMS = {
     "logontracks.worker": "rim of the worker process: it hands the traceback over, and the parent raises it",
+    "logontracks.engines.duckdb": "rim of a thread that asks the database: who waits for it raises it again",
     "logontracks.pool": "rim of a thread that serves a worker: the main thread raises it again",
 }
 

@@ -268,7 +268,7 @@ def _told(
     return [
         Host(
             _in_order(list(keys), {key: behind[host, key] for key in keys}, first),
-            {key: set(sources) for key, sources in own[host].items()},
+            dict(own[host]),
             host in mixed,
         )
         for host, keys in sorted(members.items())

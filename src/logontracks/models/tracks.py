@@ -46,28 +46,27 @@ def work(connection: Connection) -> pa.Table:
     """The table, from the best hop to each session."""
     connection.execute(Template(_CHOSEN).substitute(parameters()))
     connection.execute(_ROUND_FIRST)
-    for _ in range(HOPS - 1):
-        connection.execute(_ROUND_NEXT)
-        connection.execute("DROP TABLE rounds")
-        connection.execute("ALTER TABLE rounds_on RENAME TO rounds")
-        ((going_on,),) = connection.execute("SELECT COUNT(*) FROM rounds WHERE session_id <> late_id").fetchall()
-        if not going_on:
-            break
+    _go_on(connection, "rounds", _ROUND_NEXT, "session_id <> late_id")
     connection.execute(_BEST)
     connection.execute("DROP TABLE rounds")
     connection.execute("DROP TABLE chosen")
     connection.execute(_FIRST)
-    for _ in range(HOPS - 1):
-        connection.execute(_NEXT)
-        connection.execute("DROP TABLE walked")
-        connection.execute("ALTER TABLE walked_on RENAME TO walked")
-        ((going_on,),) = connection.execute("SELECT COUNT(*) FROM walked WHERE going_on").fetchall()
-        if not going_on:
-            break
+    _go_on(connection, "walked", _NEXT, "going_on")
     told = connection.sql(_TOLD).to_arrow_table()
     connection.execute("DROP TABLE walked")
     connection.execute("DROP TABLE best")
     return told
+
+
+def _go_on(connection: Connection, table: str, step: str, unfinished: str) -> None:
+    """Take all ways of a table one hop further, as its `step` says, as long as any is unfinished and not too long."""
+    for _ in range(HOPS - 1):
+        connection.execute(step)
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE {table}_on RENAME TO {table}")
+        ((left,),) = connection.execute(f"SELECT COUNT(*) FROM {table} WHERE {unfinished}").fetchall()
+        if not left:
+            break
 
 
 _CHOSEN = """

@@ -31,6 +31,7 @@ MODELS = (
     "log_hosts",
     "host_names",
     "log_runs",
+    "host_counts",
     "log_generations",
     "logged",
     "boot_evidence",

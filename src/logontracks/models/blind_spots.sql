@@ -1,7 +1,7 @@
 -- One row for each thing that makes the logs of a host tell less than they seem to: gaps, clears, an event log service
 -- that stopped, changes of auditing, clocks that were set, what is not audited although it must have happened, logs that
 -- are not here at all. What is missing is said only where its trigger must have happened.
--- Reads: log_spans, log_runs, host_names, host_logs, logged, event_counts, sessions, authentications, accounts, silences, skews,
+-- Reads: log_spans, log_runs, host_names, host_counts, logged, sessions, authentications, accounts, silences, skews,
 -- unlogged, blind_spot_texts, audit_policy, event_kinds.
 -- NULL: host_id where the host has no log here; times where the row is about all of the log.
 --
@@ -69,12 +69,10 @@ stops AS (
 ),
 -- days on which a host ran, by its System log, and of which its Security log has nothing
 days AS (
-    SELECT n.host_id AS host_id, c.day AS day, MAX(CASE WHEN c.channel = 'Security' THEN 1 ELSE 0 END) AS security
-    FROM event_counts AS c
-    JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
-        AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
+    SELECT c.host_id AS host_id, c.day AS day, MAX(CASE WHEN c.channel = 'Security' THEN 1 ELSE 0 END) AS security
+    FROM host_counts AS c
     WHERE c.channel IN ('Security', 'System')
-    GROUP BY n.host_id, c.day
+    GROUP BY c.host_id, c.day
 ),
 -- logs that serve: those of which any record is kept
 serving AS (

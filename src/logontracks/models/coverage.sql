@@ -1,6 +1,6 @@
 -- One row for each audit subcategory that a host wrote records of on a day, and for each of its other logs that serves:
 -- what is there. A day without a row is one without such a record.
--- Reads: event_counts, host_logs, host_names, event_kinds, logged, status_codes.
+-- Reads: host_counts, host_names, event_kinds, logged, status_codes.
 -- A failed logon is of the subcategory Account Lockout when the account was locked, else of Logon. Records of Windows up
 -- to 2003, which had no subcategories, count to those that they would be of today.
 --
@@ -14,15 +14,7 @@
 --   records BIGINT: Records, kept or not, in the file that has most of them
 --   kinds BIGINT: Different kinds of records
 
-WITH counted AS (
-    SELECT n.host_id AS host_id, n.computer_key AS computer_key, c.channel AS channel, c.provider AS provider,
-        c.event_id AS event_id, c.day AS day, MAX(c.records) AS records
-    FROM event_counts AS c
-    JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
-        AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
-    GROUP BY n.host_id, n.computer_key, c.channel, c.provider, c.event_id, c.day
-),
-locked AS (
+WITH locked AS (
     SELECT e.host_id AS host_id, e.channel AS channel, e.event_id AS event_id, CAST(e.time AS DATE) AS day,
         COUNT(*) AS records
     FROM logged AS e
@@ -35,7 +27,7 @@ told AS (
         CASE WHEN k.subcategory = 'Logon;Account Lockout' THEN 'Logon'
             ELSE REPLACE(k.subcategory, ';', ' or ') END AS subcategory,
         k.subcategory AS subcategories, c.event_id AS event_id, CAST(SUM(c.records) AS BIGINT) AS records
-    FROM counted AS c
+    FROM host_counts AS c
     LEFT JOIN event_kinds AS k ON k.provider = c.provider AND k.event_id = c.event_id
     GROUP BY c.host_id, c.day, c.channel, k.subcategory, c.provider, c.event_id
 ),

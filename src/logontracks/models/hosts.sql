@@ -1,5 +1,5 @@
 -- One row for each host that wrote a log, under all its names.
--- Reads: host_names, host_logs, logged, boots, sessions, windows_builds, controllers, event_counts, event_kinds, events.
+-- Reads: host_names, host_counts, logged, boots, sessions, windows_builds, controllers, event_kinds, events.
 -- NULL: role where nothing tells it.
 --
 -- Columns:
@@ -29,14 +29,12 @@ WITH seen AS (
 ),
 -- records, kept or not, of kinds that only a host of a role writes
 kinds AS (
-    SELECT n.host_id AS host_id,
+    SELECT c.host_id AS host_id,
         MAX(CASE WHEN k.host_role = 'DC' OR k.host_role LIKE 'DC (%' THEN 1 ELSE 0 END) AS controller,
         MAX(CASE WHEN k.host_role IN ('AD FS server', 'NPS server', 'RD Gateway') THEN 1 ELSE 0 END) AS server
-    FROM event_counts AS c
-    JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
-        AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
+    FROM host_counts AS c
     JOIN event_kinds AS k ON k.provider = c.provider AND k.event_id = c.event_id
-    GROUP BY n.host_id
+    GROUP BY c.host_id
 ),
 -- a session of the host's own account tells its groups: S-1-5-9 is that of all controllers
 own AS (

@@ -1,25 +1,18 @@
 -- One row for each sort of record that a host had cause to write, as other records show, and never wrote.
--- Reads: event_counts, host_logs, log_spans, logged, marks, authentications, controllers.
+-- Reads: host_counts, log_spans, logged, marks, authentications, controllers.
 -- Hosts of whose Security log only a selection is here have none: what is not here may have been written. A record that
 -- lies in two files counts once. Up to Windows 2003 nothing was written of locks, so that none are missing there.
 
 WITH seen AS (
-    SELECT c.host_id AS host_id, CAST(SUM(CASE WHEN c.mark = 'logon' THEN 1 ELSE 0 END) AS BIGINT) AS logon_days,
-        SUM(CASE WHEN c.mark = 'failure' THEN 1 ELSE 0 END) AS failure_days,
-        CAST(SUM(CASE WHEN c.mark IN ('logoff', 'user_logoff') THEN c.records ELSE 0 END) AS BIGINT) AS logoffs,
-        CAST(SUM(CASE WHEN c.mark = 'admin' THEN c.records ELSE 0 END) AS BIGINT) AS specials,
-        SUM(CASE WHEN c.mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connection_days,
-        SUM(CASE WHEN c.mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS lock_days
-    FROM (
-        SELECT n.host_id AS host_id, n.computer_key AS computer_key, m.mark AS mark, c.day AS day,
-            MAX(c.records) AS records
-        FROM event_counts AS c
-        JOIN host_logs AS n ON n.computer_key = LOWER(c.computer)
-            AND (n.source_sha256 IS NULL OR n.source_sha256 = c.source_sha256)
-        JOIN marks AS m ON m.provider = c.provider AND m.event_id = c.event_id
-        WHERE c.channel = 'Security'
-        GROUP BY n.host_id, n.computer_key, c.event_id, m.mark, c.day
-    ) AS c
+    SELECT c.host_id AS host_id, CAST(SUM(CASE WHEN m.mark = 'logon' THEN 1 ELSE 0 END) AS BIGINT) AS logon_days,
+        SUM(CASE WHEN m.mark = 'failure' THEN 1 ELSE 0 END) AS failure_days,
+        CAST(SUM(CASE WHEN m.mark IN ('logoff', 'user_logoff') THEN c.records ELSE 0 END) AS BIGINT) AS logoffs,
+        CAST(SUM(CASE WHEN m.mark = 'admin' THEN c.records ELSE 0 END) AS BIGINT) AS specials,
+        SUM(CASE WHEN m.mark IN ('reconnect', 'disconnect') THEN 1 ELSE 0 END) AS connection_days,
+        SUM(CASE WHEN m.mark IN ('lock', 'unlock') THEN 1 ELSE 0 END) AS lock_days
+    FROM host_counts AS c
+    JOIN marks AS m ON m.provider = c.provider AND m.event_id = c.event_id
+    WHERE c.channel = 'Security'
     GROUP BY c.host_id
 ),
 had AS (

@@ -2,6 +2,7 @@
 -- success or failure. A service ticket is an intention: that its service was then used is for the service's host to tell.
 -- Reads: logged, account_lookup, account_names, accounts, controllers, checked_logons, kerberos_codes,
 -- status_codes, encryption_types, preauth_types.
+-- Sorted by: account_id, time, authentication_id.
 -- NULL: what the record does not say. 4776 has no address, no server and no domain; 8004 to 8006, 4020 and 4021 no
 -- result.
 --

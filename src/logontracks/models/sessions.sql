@@ -3,6 +3,7 @@
 -- LOCAL SERVICE ...) are no sessions.
 -- Times are as the host logged them: where its clock was set, an end may lie before its start; clock_step_s tells.
 -- Reads: sessions_told, presence, desk_times, terminals, logon_types.
+-- Sorted by: host_id, first_time, session_id.
 -- NULL: what the logs do not tell. No end time is invented: see end_certainty.
 --
 -- Columns:

@@ -44,6 +44,7 @@ def multiplied(logs: Path, to: Path, events: int) -> int:
         FROM (SELECT computer, COUNT(*) AS many, CAST(MIN(time) AS DATE) AS first, CAST(MAX(time) AS DATE) AS last
             FROM events GROUP BY computer)""").fetchall()
     weeks = (last - first).days // 7 + 2  # the first records tell of a start days before
+    days = [first + timedelta(days=day) for day in range((last - first).days + 1)]  # a file each, as `ingest` writes
     whole = round(events * (1 - SHARE) / (own - its))  # times that all is written, and then the busiest host alone
     alone = max(0, round(events * SHARE / its) - whole)
     found = 0
@@ -54,12 +55,14 @@ def multiplied(logs: Path, to: Path, events: int) -> int:
             for table, made in files.items():
                 staged = writer.staging / f"{table}-{copy}.parquet"
                 query = f"SELECT * REPLACE ({', '.join(later(table, copy, weeks))}) FROM {table} WHERE {kept}"
-                ((rows,),) = connection.execute(
-                    f"COPY ({query}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)"
-                ).fetchall()
-                day = str(first + timedelta(weeks=weeks * copy)) if table == "events" else None
-                made.append(File(writer.add(staged, table), rows, day, len(TABLES[table])))
-                found += rows if table == "events" else 0
+                for day in days if table == "events" else (None,):
+                    of_day = f"AND CAST(time AS DATE) = DATE '{day}'" if day else ""
+                    ((rows,),) = connection.execute(
+                        f"COPY ({query} {of_day}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)"
+                    ).fetchall()
+                    when = day and str(day + timedelta(weeks=weeks * copy))
+                    made.append(File(writer.add(staged, table), rows, when, len(TABLES[table])))
+                    found += rows if table == "events" else 0
         writer.commit(replace(writer.manifest, **{name: tuple(made) for name, made in files.items()}))
     return found
 

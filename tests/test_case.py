@@ -209,11 +209,13 @@ def test_some_records_of_all(case: Path, second: Path) -> None:
     reader = Case(case)
     assert len(reader.manifest.events) > 1
     uids = [uid for (uid,) in reader.connect().execute("SELECT uid FROM events ORDER BY time").fetchall()]
-    for some in ([], [1], [*uids[::7], 1], uids):
+    days = {str(file.day) for file in reader.manifest.events}
+    few = {min(days)}
+    for some, where in (([], few), ([1], days), ([*uids[::7], 1], ()), (uids[::7], few), (uids[:3], few), (uids, days)):
         connection = reader.connect()
         query = "SELECT * FROM events ORDER BY time"
         expected = [row for row in connection.execute(query).fetchall() if row[0] in some]
-        assert reader.keep_records(connection, some) == len(expected)
+        assert reader.keep_records(connection, some, where) == len(expected)
         assert connection.execute(query).fetchall() == expected
 
 

@@ -157,24 +157,26 @@ _WHY = f"""
                     ELSE CASE WHEN COALESCE(s.logon_type, 0) IN (3, 8)
                             THEN 'no record of the end before the ' ELSE '' END
                         || l.log || ' ends ' || l.ends END) END AS end_why
-    FROM sessions AS s JOIN logs AS l ON l.host_id = s.host_id
-    WHERE s.start_certainty <> 'exact' OR s.end_certainty <> 'exact')"""
+    FROM {{rows}} AS s JOIN logs AS l ON l.host_id = s.host_id
+    WHERE (s.start_certainty <> 'exact' OR s.end_certainty <> 'exact') AND {{which}})"""
 
 
-def give_reasons(connection: Connection) -> None:
-    """Make the view `why`: for each session whose start or end is not known exactly, `why_unknown` in words."""
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW why AS {_WHY}")
+def reasons(which: str = "TRUE", rows: str = "sessions") -> str:
+    """SQL: `session_id` and `why_unknown` in words of each session whose start or end is not known exactly, of the
+    table `rows` (as `s`) where it fits the condition `which`."""
+    return _WHY.format(which=which, rows=rows)
 
 
-def why_unknown(connection: Connection, which: str, *, most: int = 3) -> tuple[str, ...]:
+def why_unknown(connection: Connection, which: str, rows: str = "sessions", *, most: int = 3) -> tuple[str, ...]:
     """Why starts and ends of sessions are not known, the commonest reasons first, each with how many it is true of.
 
-    `which` is a query for the session ids.
+    Which sessions: see `reasons`.
     """
-    rows = connection.execute(f"""
-        SELECT why_unknown, COUNT(*) FROM why WHERE session_id IN ({which}) GROUP BY 1 ORDER BY 2 DESC, 1""").fetchall()
-    told = tuple(f"{many(count, 'session')} not known from start to end: {why}." for why, count in rows[:most])
-    left = sum(count for _, count in rows[most:])
+    found = connection.execute(
+        f"SELECT why_unknown, COUNT(*) FROM ({reasons(which, rows)}) GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    told = tuple(f"{many(count, 'session')} not known from start to end: {why}." for why, count in found[:most])
+    left = sum(count for _, count in found[most:])
     return (*told, f"{many(left, 'session')} for other reasons: `why_unknown` in --format json.") if left else told
 
 

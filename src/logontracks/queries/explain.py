@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection
 from logontracks.queries.answer import Answer, answer, number
 from logontracks.queries.events import people_events
-from logontracks.queries.tables import among, key_of, row_of, with_tables
+from logontracks.queries.tables import LAST_TIME, among, days_of, key_of, row_of, with_tables
 
 TABLES = ("sessions", "failures", "hops", "tracks", "links", "addresses", "requests")
 MOST_OTHERS = 5  # sessions that were open at the source and did not come into question, of each hop
@@ -46,11 +47,10 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
         (row,) = _dicts(connection, f"SELECT {columns} FROM {table} WHERE {key} = {found}")
         (ids,) = _dicts(connection, f"SELECT {_told(table, key, row)}")
         sessions = _sessions(connection, table, row)
-        connection.execute(f"CREATE TEMP TABLE ways AS FROM hops WHERE {among('to_session_id', sessions)}")
-        connection.execute(f"CREATE TEMP TABLE proofs AS FROM links WHERE {among('session_id', sessions)}")
+        _give_ways(connection, sessions)
         _give_roles(connection, row, [found, *sessions])
-        uids = "SELECT role_uid FROM roles UNION SELECT uid FROM ways WHERE uid IS NOT NULL"
-        case.keep_records(connection, [uid for (uid,) in connection.execute(uids).fetchall()])
+        uids = connection.execute("SELECT role_uid FROM roles UNION SELECT uid FROM ways WHERE uid IS NOT NULL")
+        case.keep_records(connection, [uid for (uid,) in uids.fetchall()], _days(connection, row, sessions))
         hops, links = (_hops(connection), _links(connection)) if sessions else ([], [])
         records = _records(connection, limit=limit, for_people=for_people)
         return Explanation(table, row | ids, tuple(hops), tuple(links), records)
@@ -59,7 +59,7 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
     return Explanation(found.table, found.row, found.hops, found.links, found.records.told(*notes))
 
 
-_OF_PEOPLE = "COLUMNS('.*id|hops')"
+_OF_PEOPLE = "COLUMNS('.*id|.*time|hops')"
 """What they see of a row are its ids, and each further column takes time."""
 
 
@@ -95,6 +95,34 @@ def _sessions(connection: Connection, table: str, row: dict[str, Any]) -> list[i
     return [session for session in ids if session is not None]
 
 
+def _give_ways(connection: Connection, sessions: list[int]) -> None:
+    """Make the tables `ways`: hops that end in sessions, with all that came into question, `proofs`: their
+    authentications, and `ends`: the sessions at both ends of the hops."""
+    connection.execute(f"CREATE TEMP TABLE ways AS FROM hops WHERE {among('to_session_id', sessions)}")
+    connection.execute(f"""CREATE TEMP TABLE proofs AS
+        SELECT l.link_id, l.session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller, a.step, a.client_address,
+            l.authentication_id
+        FROM links AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
+        WHERE {among("l.session_id", sessions)}""")
+    sources = connection.execute("SELECT DISTINCT from_session_id FROM ways WHERE from_session_id IS NOT NULL")
+    both = [*sessions, *(source for (source,) in sources.fetchall())]
+    # of what is joined the engine reads the other columns where an id is found, of a list of several ids everywhere
+    connection.execute(f"""CREATE TEMP TABLE ends AS
+        SELECT session_id, account_id, logon_type, first_time,
+            {LAST_TIME} AS last_time FROM sessions
+        WHERE session_id IN (SELECT UNNEST({both}::BIGINT[]))""")
+
+
+def _days(connection: Connection, row: dict[str, Any], sessions: list[int]) -> set[str]:
+    """The days on which most records of a row lie, as far as it, its sessions and their hops tell."""
+    spans = connection.execute(f"""
+        SELECT first_time, last_time FROM ends WHERE {among("session_id", sessions)}
+        UNION ALL SELECT time, time FROM ways UNION ALL SELECT time, time FROM proofs
+        UNION ALL SELECT first_time, first_time FROM addresses
+            WHERE first_uid IN (SELECT uid FROM ways WHERE rule = 'address')""").fetchall()
+    return days_of([*spans, *((time, time) for time in row.values() if isinstance(time, datetime))])
+
+
 def _give_roles(connection: Connection, row: dict[str, Any], rows: list[int]) -> None:
     """Make the table `roles`: the records that rows rest on or that join them to others, each with its part."""
     own = [row[name] for name in ("uid", "authentication_id", "first_uid", "last_uid") if row.get(name)]
@@ -121,11 +149,10 @@ def _links(connection: Connection) -> list[dict[str, Any]]:
     """The authentications of the sessions, in the order of time."""
     rows = _dicts(
         connection,
-        f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, a.time, a.controller,
-            a.step, a.client_address, a.authentication_id, {_RECORD} AS record
-        FROM proofs AS l JOIN authentications AS a ON a.authentication_id = l.authentication_id
-        LEFT JOIN events AS e ON e.uid = l.authentication_id
-        ORDER BY a.time, l.certainty DESC, l.link_id""",
+        f"""SELECT told_id(l.session_id) AS session_id, l.rule, l.certainty, l.apart_s, l.time, l.controller,
+            l.step, l.client_address, l.authentication_id, {_RECORD} AS record
+        FROM proofs AS l LEFT JOIN events AS e ON e.uid = l.authentication_id
+        ORDER BY l.time, l.certainty DESC, l.link_id""",
     )
     for row in rows:
         row["says"] = rule_words()[row["rule"]]
@@ -134,9 +161,6 @@ def _links(connection: Connection) -> list[dict[str, Any]]:
 
 def _hops(connection: Connection) -> list[dict[str, Any]]:
     """All that came into question, with the reason why it was chosen or not."""
-    connection.execute("""
-        CREATE TEMP TABLE both_ends AS SELECT session_id, account_id, logon_type FROM sessions
-        WHERE session_id IN (SELECT to_session_id FROM ways UNION ALL SELECT from_session_id FROM ways)""")
     rows = _dicts(
         connection,
         f"""SELECT told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
@@ -146,7 +170,7 @@ def _hops(connection: Connection) -> list[dict[str, Any]]:
             FIRST_VALUE(h.certainty) OVER w AS best, FIRST_VALUE(h.from_host) OVER w AS best_host,
             FIRST_VALUE(h.from_session_id) OVER w AS best_session
         FROM ways AS h LEFT JOIN events AS e ON e.uid = h.uid
-        LEFT JOIN both_ends AS b ON b.session_id = h.from_session_id
+        LEFT JOIN ends AS b ON b.session_id = h.from_session_id
         LEFT JOIN addresses AS d ON h.rule = 'address' AND d.first_uid = h.uid
         WINDOW w AS (PARTITION BY h.to_session_id ORDER BY h.place
             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
@@ -201,6 +225,8 @@ def _why(row: dict[str, Any]) -> str:
 
 def _others(connection: Connection) -> list[dict[str, Any]]:
     """Sessions that somebody could have acted in at the machine a hop came from, and that no rule took for it."""
+    hosts = connection.execute("SELECT DISTINCT from_host_id FROM ways WHERE place = 1 AND from_host_id IS NOT NULL")
+    at = among("s.host_id", [host for (host,) in hosts.fetchall()])
     rows = _dicts(
         connection,
         f"""SELECT CAST(NULL AS VARCHAR) AS hop_id, told_id(h.to_session_id) AS to_session_id,
@@ -208,12 +234,12 @@ def _others(connection: Connection) -> list[dict[str, Any]]:
             h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, CAST(0 AS DOUBLE) AS certainty,
             CAST(NULL AS BIGINT) AS candidates, CAST(NULL AS INTEGER) AS place, CAST(NULL AS VARCHAR) AS credential,
             h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = b.account_id AS same
-        FROM ways AS h JOIN both_ends AS b ON b.session_id = h.to_session_id
+        FROM ways AS h JOIN ends AS b ON b.session_id = h.to_session_id
         JOIN sessions AS s ON s.host_id = h.from_host_id AND s.kind = 'person' AND s.session_id <> h.to_session_id
             AND (s.logon_type IN (2, 9, 10, 11, 12) OR (s.logon_type IS NULL AND s.start_time IS NULL))
             AND COALESCE(s.start_time <= h.time, TRUE)
             AND (s.end_reason = 'still_open' OR COALESCE(s.end_time, s.end_time_max, s.last_time) >= h.time)
-        WHERE h.place = 1
+        WHERE h.place = 1 AND {at}
             AND NOT EXISTS (SELECT 1 FROM ways AS o
                 WHERE o.to_session_id = h.to_session_id AND o.from_session_id = s.session_id)
         QUALIFY ROW_NUMBER() OVER (PARTITION BY h.to_session_id ORDER BY s.session_id) <= {MOST_OTHERS}

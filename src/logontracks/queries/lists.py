@@ -7,9 +7,20 @@ from datetime import datetime
 from logontracks.case import Case
 from logontracks.engines.duckdb import Connection
 from logontracks.queries.answer import Answer, listed, moment, number
-from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
+from logontracks.queries.coverage import why_empty, why_unknown
 from logontracks.queries.events import people_events
-from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many, no_host, row_of
+from logontracks.queries.tables import (
+    LAST_TIME,
+    accounts_of,
+    among,
+    answered,
+    days_of,
+    hosts_of,
+    key_of,
+    many,
+    no_host,
+    row_of,
+)
 
 
 def hosts(
@@ -108,18 +119,20 @@ def evidence(case: Case, row: str, *, limit: int = 0, for_people: bool = False) 
     """
 
     def asked(connection: Connection) -> Answer:
-        _, wanted = row_of(connection, row)
+        table, wanted = row_of(connection, row)
         connection.execute(f"""
             CREATE TEMP TABLE roles AS
             SELECT uid AS role_uid, string_agg(DISTINCT words(role), ', ' ORDER BY words(role)) AS role
             FROM evidence WHERE row_id = {wanted} GROUP BY uid""")
-        case.keep_records(connection, [uid for (uid,) in connection.execute("SELECT role_uid FROM roles").fetchall()])
+        uids = connection.execute("SELECT role_uid FROM roles").fetchall()
+        last = LAST_TIME if table == "sessions" else "last_time"
+        spans = connection.execute(f"SELECT first_time, {last} FROM {table} WHERE {key_of(table)} = {wanted}")
+        case.keep_records(connection, [uid for (uid,) in uids], days_of(spans.fetchall()))
         told = people_events(connection, "uid", "channel", "record_id") if for_people else "SELECT * FROM events"
         columns = "e.* EXCLUDE (uid)" if for_people else "e.*"
         rows = f"FROM ({told}) AS e JOIN roles ON role_uid = e.uid"
         order = "e.channel <> 'Security', e.record_id, e.time, e.uid"
-        give_reasons(connection)
-        notes = why_unknown(connection, f"SELECT {wanted}")
+        notes = why_unknown(connection, f"s.session_id = {wanted}")
         return listed(connection, f"role, {columns}", rows, order, limit).told(*notes)
 
     return answered(case, asked)

@@ -9,7 +9,7 @@ from logontracks.case import Case
 from logontracks.engines.duckdb import Connection, literal
 from logontracks.forms import address
 from logontracks.queries.answer import Answer, like, listed, moment, number
-from logontracks.queries.coverage import give_reasons, why_empty, why_unknown
+from logontracks.queries.coverage import reasons, why_empty, why_unknown
 from logontracks.queries.tables import accounts_of, among, answered, hosts_of, many, no_host
 
 REASONS = {
@@ -79,9 +79,8 @@ def _sessions(
     connection: Connection, wanted: SessionFilter, limit: int, *, for_people: bool, everything: bool
 ) -> Answer:
     where, notes = _where(connection, wanted, to=_KNOWN_TO if for_people and not everything else _TO)
-    give_reasons(connection)
     if not for_people:
-        rows = f"FROM sessions AS s LEFT JOIN why AS w ON w.session_id = s.session_id WHERE {where}"
+        rows = f"FROM sessions AS s LEFT JOIN ({reasons()}) AS w ON w.session_id = s.session_id WHERE {where}"
         order = "COALESCE(s.start_time, s.first_time), s.session_id"
         return listed(connection, f"{_WHOLE}, w.why_unknown", rows, order, limit).told(*notes)
     rows = f"FROM sessions AS s WHERE {where}"
@@ -100,7 +99,7 @@ def _sessions(
             f"{many(folded, 'network logon')} counted, a row for each account, host, source and day: --all shows each."
         )
         notes = (*notes, told)
-    notes = (*notes, *why_unknown(connection, "SELECT session_id FROM chosen WHERE NOT folds"))
+    notes = (*notes, *why_unknown(connection, "s.session_id IN (SELECT session_id FROM chosen WHERE NOT folds)"))
     found = listed(connection, "* EXCLUDE (sorted, id)", f"FROM ({_PEOPLE})", "sorted, id", limit).told(*notes)
     return found if found.total else found.told(*why_empty(connection, wanted.hosts))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from datetime import MAXYEAR, datetime, timedelta
 from typing import TypeVar
 
 import duckdb
@@ -17,6 +18,7 @@ from logontracks.errors import CaseError, QueryError
 from logontracks.queries.answer import Answer, like
 
 _T = TypeVar("_T")
+MOST_DAYS = 366  # of a span; the records of a longer one are looked for everywhere
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"[a-z]-[0-9a-hjkmnp-tv-z]{1,13}")
 
@@ -72,9 +74,8 @@ def with_tables(case: Case, work: Callable[[Connection], _T]) -> tuple[_T, tuple
             )
         give_functions(connection)
         _give_short_names(connection)
-        connection.execute("CREATE TABLE logon_words (code INTEGER, symbol VARCHAR)")
-        types = [(int(row["code"]), row["symbol"]) for row in catalogue.table("logon_types")]
-        connection.executemany("INSERT INTO logon_words VALUES (?, ?)", types)
+        types = (f"({int(row['code'])}, {literal(row['symbol'])})" for row in catalogue.table("logon_types"))
+        connection.execute(f"CREATE TABLE logon_words AS FROM (VALUES {', '.join(types)}) AS t (code, symbol)")
         return work(connection)
 
     try:
@@ -214,6 +215,20 @@ def row_of(connection: Connection, text: str, *, tables: tuple[str, ...] = ("ses
     return table, int(rows[0][0])
 
 
+LAST_TIME = "GREATEST(last_time, end_time, end_time_max)"
+"""SQL: the latest time that a session's records may have."""
+
+
+def days_of(spans: list[tuple[datetime | None, datetime | None]]) -> set[str]:
+    """Days from the first to the last of each span, as `Case.keep_records` takes them: a hint where to look first."""
+    return {
+        str(first.date() + timedelta(days=day))
+        for first, last in spans
+        if first and last and first.year < MAXYEAR - 1  # not beyond the last day that can be counted
+        for day in range(min((last - first).days + 2, MOST_DAYS))
+    }
+
+
 def key_of(table: str) -> str:
     """The column of a table that holds the ids of its rows."""
     return "address_id" if table == "addresses" else f"{table[:-1]}_id"
@@ -228,4 +243,6 @@ def _number(letters: str) -> int:
 
 def among(column: str, ids: list[int]) -> str:
     """SQL: the column has one of these ids."""
+    if len(ids) == 1:
+        return f"{column} = {ids[0]}"  # of a list the engine reads all other columns too
     return f"{column} IN ({', '.join(map(str, ids))})" if ids else "FALSE"

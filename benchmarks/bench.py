@@ -34,9 +34,11 @@ from zoneinfo import ZoneInfo
 import evtx
 import make_data
 
-from logontracks import pipeline, progress, queries
+from logontracks import pipeline, progress
 from logontracks.build import build
 from logontracks.case import Case
+from logontracks.queries import sessions as session_queries
+from logontracks.queries import track as track_queries
 from logontracks.sources import Range, Source, find
 from logontracks.sources.evtx import _Range as ChunkRange
 
@@ -118,7 +120,7 @@ def track(case: Path, _: int) -> Run:
         """).fetchall()  # fmt: skip
     connection.close()
     begun = time.monotonic()
-    with queries.track(Case(case), account, tz=ZoneInfo("UTC")).story as story:
+    with track_queries.track(Case(case), account, tz=ZoneInfo("UTC")).story as story:
         rows = sum(batch.num_rows for batch in story.rows)
     return Run(time.monotonic() - begun, rows)
 
@@ -126,7 +128,7 @@ def track(case: Path, _: int) -> Run:
 def sessions(case: Path, _: int) -> Run:
     """All sessions of a case."""
     begun = time.monotonic()
-    with queries.sessions(Case(case), queries.SessionFilter()) as found:
+    with session_queries.sessions(Case(case), session_queries.SessionFilter()) as found:
         rows = sum(batch.num_rows for batch in found.rows)
     return Run(time.monotonic() - begun, rows)
 

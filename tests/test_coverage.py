@@ -8,7 +8,9 @@ from making_cases import company, here
 from making_scenarios import make_case, scenarios, shared_case
 from making_tables import HOSTS, by_hand, real, rows
 
-from logontracks import catalogue, queries
+from logontracks import catalogue
+from logontracks.queries.coverage import blind_spots, policy
+from logontracks.queries.sessions import SessionFilter, sessions
 
 # Real hosts. Every row of blind_spots of these logs is in the rows by hand, and each of those in blind_spots.
 
@@ -95,7 +97,7 @@ def firm(tmp_path_factory):
 
 
 def reasons(case, **wanted):
-    with queries.sessions(case, queries.SessionFilter(**wanted)) as found:
+    with sessions(case, SessionFilter(**wanted)) as found:
         return {
             (row["start_certainty"], row["end_reason"], row["why_unknown"]) for row in found.rows.read_all().to_pylist()
         }
@@ -211,11 +213,11 @@ def test_how_to_turn_it_on_is_told_by_command_and_by_path(tmp_path):
         ("old-windows-has-categories", None, "> Local Policies > Audit Policy > Audit logon events"),
     ):  # fmt: skip
         case, _ = case_of(f"coverage/{name}", tmp_path / name)
-        with queries.blind_spots(case) as found:
+        with blind_spots(case) as found:
             (row,) = (row for row in found.rows.read_all().to_pylist() if row["subcategory"])
         assert row["how_to_set"] == command
         assert row["policy_path"].endswith(path)
-        with queries.blind_spots(case, for_people=True) as found:
+        with blind_spots(case, for_people=True) as found:
             (row,) = (row for row in found.rows.read_all().to_pylist() if row["to_turn_it_on"])
         assert row["to_turn_it_on"] == command or row["to_turn_it_on"].endswith(path)
 
@@ -230,7 +232,7 @@ NEEDED = {
 @pytest.mark.parametrize("role", NEEDED)
 def test_the_script_for_a_role_sets_what_it_needs(role):
     guids = {row["name"]: row["guid"] for row in catalogue.table("audit_policy")}
-    lines = queries.policy(role)
+    lines = policy(role)
     for name in NEEDED[role]:
         (line,) = (line for line in lines if guids[name] in line)
         assert line.startswith("auditpol /set /subcategory:")

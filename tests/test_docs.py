@@ -17,10 +17,11 @@ import pytest
 from making import once
 from making_cases import here
 
-from logontracks import catalogue, errors, models, queries, schema
+from logontracks import catalogue, errors, models, schema
 from logontracks.case import TABLES, Case
 from logontracks.catalogue import Keep
 from logontracks.cli import main as commands
+from logontracks.queries.sessions import REASONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -110,9 +111,9 @@ def test_every_parameter_mark_and_build_is_documented():
 def test_every_end_reason_and_way_of_opening_is_explained(company):
     pages = sections("docs/explanation/sessions.md", 2)
     reasons = re.findall(r"^\| `(\w+)` \| (.+?) \|", pages["End reasons"], re.MULTILINE)
-    assert dict(reasons[1:]) == queries.REASONS
+    assert dict(reasons[1:]) == REASONS
     glossary = sections("docs/glossary.md", 1)["Glossary"]
-    for reason in queries.REASONS:
+    for reason in REASONS:
         assert f"\n| **{reason}** | " in glossary
     connection = Case(company / "demo" / "case").connect()
     made = (models.FOLDER / "sessions_told.sql").read_text(encoding="utf-8").partition("END AS opened_by")[0]

@@ -8,9 +8,10 @@ from making import once
 from making_scenarios import MONDAY, Own, Scenario, make_case
 from making_tables import rows
 
-from logontracks import catalogue, models, queries
+from logontracks import catalogue, models
 from logontracks.case import Case
 from logontracks.models.attempts import Failure, attempts, reasons_of
+from logontracks.queries.authentications import By, FailureFilter, failures
 
 STATUS = {int(row["code"], 16): row for row in catalogue.table("status_codes")}
 KERBEROS = {int(row["code"], 16): row for row in catalogue.table("kerberos_codes")}
@@ -312,8 +313,8 @@ def sources(tmp_path_factory):
     def named(row: dict[str, object]) -> dict[str, object]:
         return {key: own.plain(value) if isinstance(value, str) else value for key, value in row.items()}
 
-    def of(user: str | None = None, *, by: queries.By = "source") -> list[dict[str, object]]:
-        with queries.failures(case, queries.FailureFilter(users=(user,) if user else ()), by=by) as answer:
+    def of(user: str | None = None, *, by: By = "source") -> list[dict[str, object]]:
+        with failures(case, FailureFilter(users=(user,) if user else ()), by=by) as answer:
             return [named(row) for row in answer.rows.read_all().to_pylist()]
 
     return of

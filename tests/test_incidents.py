@@ -25,8 +25,11 @@ import pytest
 from conftest import SHARED
 from making_tables import rows, shared
 
-from logontracks import queries
 from logontracks.case import Case
+from logontracks.queries.answer import Answer
+from logontracks.queries.explain import explain
+from logontracks.queries.paths import PathFilter, hops
+from logontracks.queries.sessions import SessionFilter, sessions
 
 FOLDER = Path(__file__).parent / "incidents"
 STORIES = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
@@ -166,7 +169,7 @@ def test_requests_are_those_of_the_story(story, case):
         assert row["from_host"] == row["from_address"]  # nothing names the machine in any of these
 
 
-def table(answer: queries.Answer) -> list[dict[str, Any]]:
+def table(answer: Answer) -> list[dict[str, Any]]:
     with answer:
         rows: list[dict[str, Any]] = answer.rows.read_all().to_pylist()
     return rows
@@ -174,14 +177,14 @@ def table(answer: queries.Answer) -> list[dict[str, Any]]:
 
 def test_explained_hops_rest_on_their_records(story, case):
     """Who asks why is shown the logon itself, what joins it to where it came from, and what was not the source."""
-    told = [row for row in table(queries.hops(case, queries.PathFilter())) if row["to_session_id"] is not None]
-    every = table(queries.sessions(case, queries.SessionFilter(), everything=True))
+    told = [row for row in table(hops(case, PathFilter())) if row["to_session_id"] is not None]
+    every = table(sessions(case, SessionFilter(), everything=True))
     ids = {row["session_id"]: session(row["host"], row["logon_id"] or 0) for row in every}
     wanted = {to: hop for hop in story["hop"] for to in hop["to"]}
     assert len(told) == len(wanted)
     for hop in told:
         to = ids[hop["to_session_id"]]
-        found = queries.explain(case, hop["hop_id"])
+        found = explain(case, hop["hop_id"])
         shown = table(found.records)
         times = [record["time"] for record in shown]
         assert times == sorted(times)

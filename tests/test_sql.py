@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from making_cases import Company, company, environment, here, run
 
-from logontracks import queries
 from logontracks.case import Case
 from logontracks.errors import QueryError, UsageError
+from logontracks.queries.sql import sql
 
 SECRET = "the secret"
 
@@ -36,7 +36,7 @@ def own(firm: Company, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(case: Path, text: str, **options) -> pa.Table:
-    with queries.sql(Case(case), text, **{"seconds": 300.0, **options}) as answer:
+    with sql(Case(case), text, **{"seconds": 300.0, **options}) as answer:
         return answer.rows.read_all()
 
 

@@ -24,12 +24,12 @@ def command(names: tuple[str, ...], case: Path, view: View, *, everything: bool)
       logontracks accounts
       logontracks accounts "LARCH\\*" --format json
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.lists import accounts  # noqa: PLC0415 - fast start
 
     show(
-        queries.accounts(Case(case), names, limit=most(view), for_people=people(view), everything=everything),
+        accounts(Case(case), names, limit=most(view), for_people=people(view), everything=everything),
         view,
         empty="No account fits.",
     )

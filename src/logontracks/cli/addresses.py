@@ -22,11 +22,11 @@ def command(query: Query, hosts: tuple[str, ...], addresses: tuple[str, ...]) ->
       logontracks addresses --host WKS-101
       logontracks addresses --address 10.20.1.60 --since 2026-10-08
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries import paths  # noqa: PLC0415 - fast start
 
-    found = queries.addresses(
+    found = paths.addresses(
         Case(query.case),
         hosts=hosts,
         wanted=addresses,

@@ -36,13 +36,13 @@ def command(query: Query, *, everything: bool, **wanted: Any) -> None:
       logontracks authentications --user anna.berg --result failure
       logontracks authentications --service FS01 --since 2026-10-08
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.authentications import AuthenticationFilter, authentications  # noqa: PLC0415 - fast start
 
-    found = queries.authentications(
+    found = authentications(
         Case(query.case),
-        queries.AuthenticationFilter(since=query.since, until=query.until, **wanted),
+        AuthenticationFilter(since=query.since, until=query.until, **wanted),
         limit=most(query.view),
         for_people=people(query.view),
         everything=everything,

@@ -17,12 +17,12 @@ def command(names: tuple[str, ...], query: Query) -> None:
     Example:
       logontracks boots WKS-105
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.lists import boots  # noqa: PLC0415 - fast start
 
     show(
-        queries.boots(
+        boots(
             Case(query.case),
             names,
             since=query.since,

@@ -30,22 +30,22 @@ def command(query: Query, hosts: tuple[str, ...], policy: str | None, *, of_logs
       logontracks coverage --host APP01 --logs
       logontracks coverage --policy domain_controller
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
+    from logontracks.queries import coverage  # noqa: PLC0415 - fast start
 
     if policy is not None:
         with opened(query.view.output) as sink:
-            sink.write(("\n".join(queries.policy(policy)) + "\n").encode())
+            sink.write(("\n".join(coverage.policy(policy)) + "\n").encode())
         return
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
 
     case, limit, for_people = Case(query.case), most(query.view), people(query.view)
     if of_logs:
-        found = queries.logs(case, hosts, limit=limit, for_people=for_people)
+        found = coverage.logs(case, hosts, limit=limit, for_people=for_people)
     elif of_audit:
-        found = queries.coverage(case, hosts, since=query.since, until=query.until, limit=limit, for_people=for_people)
+        found = coverage.coverage(case, hosts, since=query.since, until=query.until, limit=limit, for_people=for_people)
     else:
-        found = queries.blind_spots(
+        found = coverage.blind_spots(
             case, hosts, since=query.since, until=query.until, limit=limit, for_people=for_people
         )
     show(found, query.view, empty="Nothing stands out.")

@@ -42,7 +42,7 @@ def command(query: Query, **wanted: Any) -> None:
     """
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
-    from logontracks.queries import EventFilter, events  # noqa: PLC0415 - fast start
+    from logontracks.queries.events import EventFilter, events  # noqa: PLC0415 - fast start
 
     found = events(
         Case(query.case),

@@ -23,12 +23,12 @@ def command(row: str, case: Path, view: View) -> None:
     Example:
       logontracks evidence s-0etbh --format json
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.lists import evidence  # noqa: PLC0415 - fast start
 
     show(
-        queries.evidence(Case(case), row, limit=most(view), for_people=people(view)),
+        evidence(Case(case), row, limit=most(view), for_people=people(view)),
         view,
         empty="No record is left of it: the tables are older than the events.",
     )

@@ -28,11 +28,11 @@ def command(row: str, case: Path, view: View) -> None:
       logontracks explain s-0etbh
       logontracks explain t-1fdm5 --format json
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.explain import explain  # noqa: PLC0415 - fast start
 
-    found = queries.explain(Case(case), row, limit=most(view), for_people=people(view))
+    found = explain(Case(case), row, limit=most(view), for_people=people(view))
     if view.format == "json":
         iso = iso_clock(view.tz)
         with found.records as records:

@@ -32,13 +32,13 @@ def command(query: Query, by: Any, **wanted: Any) -> None:
       logontracks failures --by source
       logontracks failures --user clara.diaz --since 2026-10-07
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.authentications import FailureFilter, failures  # noqa: PLC0415 - fast start
 
-    found = queries.failures(
+    found = failures(
         Case(query.case),
-        queries.FailureFilter(since=query.since, until=query.until, **wanted),
+        FailureFilter(since=query.since, until=query.until, **wanted),
         by=by,
         limit=most(query.view),
         for_people=people(query.view),

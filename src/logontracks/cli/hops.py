@@ -24,13 +24,13 @@ def command(query: Query, *, everything: bool, **wanted: Any) -> None:
       logontracks hops --to FS01 --since 2026-10-08
       logontracks hops --switches --min-certainty 0.8
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.paths import PathFilter, hops  # noqa: PLC0415 - fast start
 
-    found = queries.hops(
+    found = hops(
         Case(query.case),
-        queries.PathFilter(since=query.since, until=query.until, **wanted),
+        PathFilter(since=query.since, until=query.until, **wanted),
         limit=most(query.view),
         for_people=people(query.view),
         everything=everything,

@@ -22,20 +22,21 @@ def command(name: str, query: Query, moment: str | None, *, everything: bool) ->
       logontracks host WKS-105
       logontracks host APP01 --at 2026-10-08T02:50
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries import lists  # noqa: PLC0415 - fast start
+    from logontracks.queries.sessions import SessionFilter, sessions, who_was_on  # noqa: PLC0415 - fast start
 
     case, for_people = Case(query.case), people(query.view)
     if moment is not None:
         at = read_time(moment, query.view.tz)
-        found = queries.who_was_on(case, name, at, limit=most(query.view), for_people=for_people, everything=everything)
+        found = who_was_on(case, name, at, limit=most(query.view), for_people=for_people, everything=everything)
         show(found, query.view, empty="Nobody was on it, as far as the logs tell.")
         return
-    with queries.hosts(case, (name,), must=True) as about:
+    with lists.hosts(case, (name,), must=True) as about:
         hosts = about.rows.read_all().to_pylist()
-    wanted = queries.SessionFilter(hosts=(name,), since=query.since, until=query.until)
-    found = queries.sessions(case, wanted, limit=most(query.view), for_people=for_people, everything=everything)
+    wanted = SessionFilter(hosts=(name,), since=query.since, until=query.until)
+    found = sessions(case, wanted, limit=most(query.view), for_people=for_people, everything=everything)
     show(found, query.view, empty="No session fits.", above=_lines(hosts, query.view) if for_people else ())
 
 

@@ -21,12 +21,12 @@ def command(names: tuple[str, ...], case: Path, view: View) -> None:
       logontracks hosts
       logontracks hosts "wks-*" --format csv --output hosts.csv
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.lists import hosts  # noqa: PLC0415 - fast start
 
     show(
-        queries.hosts(Case(case), names, limit=most(view), for_people=people(view)),
+        hosts(Case(case), names, limit=most(view), for_people=people(view)),
         view,
         empty="No host fits.",
     )

@@ -29,7 +29,7 @@ def command(case: Path, view: View, *, of_sources: bool, digest: bool) -> None:
     """
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.output import render  # noqa: PLC0415 - fast start
-    from logontracks.queries import info  # noqa: PLC0415 - fast start
+    from logontracks.queries.info import info  # noqa: PLC0415 - fast start
 
     held = Case(case)
     found = info(held)

@@ -22,11 +22,11 @@ def command(query: Query, users: tuple[str, ...], hosts: tuple[str, ...], *, unm
       logontracks links --user anna.berg --since 2026-10-08
       logontracks links --user bruno.costa --unmatched
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.paths import links  # noqa: PLC0415 - fast start
 
-    found = queries.links(
+    found = links(
         Case(query.case),
         users=users,
         hosts=hosts,

@@ -28,14 +28,14 @@ def command(case: Path, view: View, users: tuple[str, ...], hosts: tuple[str, ..
     Example:
       logontracks now --host "WKS-*"
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.sessions import SessionFilter, at_the_end  # noqa: PLC0415 - fast start
 
     show(
-        queries.at_the_end(
+        at_the_end(
             Case(case),
-            queries.SessionFilter(users=users, hosts=hosts),
+            SessionFilter(users=users, hosts=hosts),
             limit=most(view),
             for_people=people(view),
             everything=everything,

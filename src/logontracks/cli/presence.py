@@ -20,10 +20,10 @@ def command(query: Query, users: tuple[str, ...], hosts: tuple[str, ...]) -> Non
     Example:
       logontracks presence --user anna.berg --tz Europe/Berlin
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.sessions import SessionFilter, presence  # noqa: PLC0415 - fast start
 
-    wanted = queries.SessionFilter(users=users, hosts=hosts, since=query.since, until=query.until)
-    found = queries.presence(Case(query.case), wanted, limit=most(query.view), for_people=people(query.view))
+    wanted = SessionFilter(users=users, hosts=hosts, since=query.since, until=query.until)
+    found = presence(Case(query.case), wanted, limit=most(query.view), for_people=people(query.view))
     show(found, query.view, empty="No stretch fits: most hosts do not audit locks and connections.")

@@ -21,6 +21,6 @@ def command(case: Path, view: View) -> None:
     """
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, show  # noqa: PLC0415 - fast start
-    from logontracks.queries import problems  # noqa: PLC0415 - fast start
+    from logontracks.queries.info import problems  # noqa: PLC0415 - fast start
 
     show(problems(Case(case), limit=most(view)), view, empty="No problems.")

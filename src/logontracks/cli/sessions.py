@@ -48,11 +48,11 @@ def command(query: Query, overlap: str | None, least: str | None, *, everything:
       logontracks sessions --host WKS-105 --overlap 2026-10-08T14:00..2026-10-08T15:00
       logontracks sessions --type remote_desktop --min 5m
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.sessions import SessionFilter, sessions  # noqa: PLC0415 - fast start
 
-    chosen = queries.SessionFilter(
+    chosen = SessionFilter(
         since=query.since,
         until=query.until,
         overlap=_span(overlap, query.view) if overlap is not None else None,
@@ -60,7 +60,7 @@ def command(query: Query, overlap: str | None, least: str | None, *, everything:
         **wanted,
     )
     case = Case(query.case)
-    found = queries.sessions(case, chosen, limit=most(query.view), for_people=people(query.view), everything=everything)
+    found = sessions(case, chosen, limit=most(query.view), for_people=people(query.view), everything=everything)
     show(found, query.view, empty="No session fits.")
 
 

@@ -10,7 +10,7 @@ from logontracks.cli.options import View, say
 from logontracks.cli.output import render
 
 if TYPE_CHECKING:
-    from logontracks.queries import Answer
+    from logontracks.queries.answer import Answer
 
 
 def people(view: View) -> bool:

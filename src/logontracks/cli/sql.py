@@ -32,7 +32,7 @@ def command(text: str, case: Path, view: View, seconds: float, memory: str | Non
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.output import render  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most  # noqa: PLC0415 - fast start
-    from logontracks.queries import sql  # noqa: PLC0415 - fast start
+    from logontracks.queries.sql import sql  # noqa: PLC0415 - fast start
 
     with sql(Case(case), text, limit=most(view), seconds=seconds, memory=memory) as answer:
         render(answer.rows, view)

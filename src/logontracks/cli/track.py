@@ -27,12 +27,12 @@ def command(user: str, query: Query, *, everything: bool) -> None:
       logontracks track anna.berg --since 2026-10-08 --until 2026-10-08
       logontracks track "LARCH\\svc-backup" --format json --output svc-backup.json
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.track import track  # noqa: PLC0415 - fast start
 
     view = query.view
-    found = queries.track(
+    found = track(
         Case(query.case),
         user,
         tz=view.tz,

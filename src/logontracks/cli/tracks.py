@@ -25,13 +25,13 @@ def command(query: Query, *, everything: bool, **wanted: Any) -> None:
       logontracks tracks --switches
       logontracks tracks --from WKS-101 --to DC02
     """
-    from logontracks import queries  # noqa: PLC0415 - fast start
     from logontracks.case import Case  # noqa: PLC0415 - fast start
     from logontracks.cli.showing import most, people, show  # noqa: PLC0415 - fast start
+    from logontracks.queries.paths import PathFilter, tracks  # noqa: PLC0415 - fast start
 
-    found = queries.tracks(
+    found = tracks(
         Case(query.case),
-        queries.PathFilter(since=query.since, until=query.until, **wanted),
+        PathFilter(since=query.since, until=query.until, **wanted),
         limit=most(query.view),
         for_people=people(query.view),
         everything=everything,

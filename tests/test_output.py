@@ -122,6 +122,12 @@ def test_piped_table_is_plain_and_whole(values):
     assert len({cell_len(line) for line in body}) == 1  # the last column stands under itself
 
 
+def test_one_endless_text_does_not_make_all_rows_as_long():
+    written = text({"name": ["x" * 100_000, *["y"] * 50], "end": [7] * 51}).split("\n")
+    assert written[2].split() == ["x" * 100_000, "7"]
+    assert all(line.split() == ["y", "7"] and len(line) <= output.WIDEST + 6 for line in written[3:-1])
+
+
 @given(cells, hostile, st.sampled_from(["20", "37", "60", "80", "200"]), st.booleans())
 def test_terminal_table_keeps_to_its_width_and_writes_only_colours(values, name, width, colour):
     table = {name: pa.array(values, pa.string()), "workstation": pa.array(values[::-1], pa.string())}

@@ -37,6 +37,7 @@ _NEVER = {2**63 - 1: "infinity", -(2**63) + 1: "-infinity"}  # as DuckDB writes 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _AT_ONCE = 8192  # rows made into Python values at a time: an Arrow batch may have a million
 _FEW = 200  # values that are made one by one: to look for equal ones loads what takes longer
+WIDEST = 400  # a column that other rows are filled up to; a text that is longer is whole, and pushes its row alone
 _ROW_GROUP = 122_880  # rows; what DuckDB uses too
 _LEAST_WIDTH = 12  # a text column is folded to this before the table gives way to blocks
 _ODD = re.compile(r"[^ -~]")
@@ -388,7 +389,8 @@ def _table(rows: _Rows, view: View, sink: Sink) -> None:
         sink.write(_drawn(columns))
         return
     texts = [[visible(cell) for cell in column.cells] for column in columns]
-    widths = [max(map(cell_len, [column.title, *cells])) for column, cells in zip(columns, texts, strict=True)]
+    natural = (max(map(cell_len, [column.title, *cells])) for column, cells in zip(columns, texts, strict=True))
+    widths = [min(width, WIDEST) for width in natural]
     for line in ([column.title for column in columns], ["-" * width for width in widths], *zip(*texts, strict=True)):
         padded = []
         for cell, width, column in zip(line, widths, columns, strict=True):

@@ -50,7 +50,9 @@ class Person:
     `files_at` is the server of the shares, `app_at` that of the application, which runs as `app_as`. `admin`: a second
     account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
     `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
-    controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end.
+    controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end. `comes_back`:
+    the share of evenings on which the desk is left unlocked and taken over from home; `prompts`: of things done at the
+    desk, how many ask for the second account.
     """
 
     account: Account
@@ -76,6 +78,8 @@ class Person:
     ntlm: float = 0.015
     late: float = 0
     leaks: float = 0.02
+    comes_back: float = 0
+    prompts: float = 0
 
 
 @dataclass(eq=False)

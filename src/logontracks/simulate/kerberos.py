@@ -252,10 +252,11 @@ class Network:
         status: int = 0,
         *,
         server: Host | None = None,
+        asked_by: Peer | None = None,
     ) -> Authentication | None:
         """4776: NTLM. The record has neither the client's address nor the server that asked. None: it was refused.
 
-        A controller that audits NTLM tells the server, in 8004 of its NTLM log (domain.md 3(d)).
+        `asked_by`: the client, where `workstation`, the name that it gives, is not its own. A controller that audits NTLM tells the server, in 8004 of its NTLM log (domain.md 3(d)).
         """
         values = {
             "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
@@ -273,7 +274,8 @@ class Network:
                 "SChannelType": 2,
             }
             controller.log(8004, moment + MILLISECOND, asked, provider=NETLOGON)
-        return None if status else self.truth.authenticated(moment, name, workstation, controller)
+        client = asked_by.name if asked_by else workstation
+        return None if status else self.truth.authenticated(moment, name, client, controller)
 
     def _log_service_ticket(
         self,

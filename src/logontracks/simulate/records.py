@@ -35,11 +35,12 @@ class Caller:
     """The process that asked for a logon: a program by its full path, or none for logons from the network."""
 
     path: str
-    process: str = ""  # its name for Host.pid; empty: no process
+    process: str = ""  # its name for Host.pid; empty: no process that runs all the time
+    process_id: int = 0
 
     def values(self, host: Host, moment: int) -> dict[str, object]:
         return {
-            "ProcessId": host.pid(self.process, moment) if self.process else 0,
+            "ProcessId": host.pid(self.process, moment) if self.process else self.process_id,
             "ProcessName": self.path,
         }
 
@@ -165,10 +166,13 @@ def privileges(host: Host, moment: int, session: Session, *, activity: bool = Tr
     host.log(4672, moment, values, activity=activity)
 
 
-def logoff(host: Host, moment: int, session: Session) -> None:
-    """4634: the session is no more. A desktop was over when its user asked for it."""
+def logoff(host: Host, moment: int, session: Session, *, told_type: int | None = None) -> None:
+    """4634: the session is no more. A desktop was over when its user asked for it.
+
+    `told_type`: the type that the record tells, where it is not that of the logon.
+    """
     session.ended = session.ended or moment
-    host.log(4634, moment, {**target(session), "LogonType": session.logon_type})
+    host.log(4634, moment, {**target(session), "LogonType": told_type or session.logon_type})
 
 
 def logoff_asked(host: Host, moment: int, session: Session) -> None:

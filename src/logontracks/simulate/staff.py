@@ -186,6 +186,7 @@ class _People:
 
     def __init__(self, company: Company, start: _Start) -> None:
         self.company, self.rng, self.begin, self.days = company, start.rng, start.begin, start.days
+        self.seed = start.seed
         self.people: dict[str, Person] = {}
         self.accounts: dict[str, Account] = {}
         self.services: dict[str, list[Account]] = {}
@@ -232,6 +233,8 @@ class _People:
         app = self.apps[number] if self.apps else self.files[0]
         arrives = 6 * HOUR + 8 * HOUR * shift if shared else rng.randint(390, 570) * MINUTE
         weekdays = self._weekdays()
+        evening = self._evening(laptop=laptop, shared=shared)
+        own = Random(f"{self.seed} {name} {host.name}")
         person = Person(
             account,
             host,
@@ -245,7 +248,7 @@ class _People:
             app_as=self.services[app.name][0] if app.name in self.services else app.account,
             pause=arrives + rng.randint(320, 380) * MINUTE,
             weekdays=weekdays,
-            evening=self._evening(laptop=laptop, shared=shared),
+            evening=evening,
             admin=admin,
             restarts=self._moments(0.5, arrives) if not shared else (),
             crashes=self._moments(0.06, arrives) if not shared else (),
@@ -256,6 +259,8 @@ class _People:
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
             leaks=rng.choice((0.02, 0.1, 0.3)),
+            comes_back=own.choice((0, 0.3)) if evening == "lock" else 0,
+            prompts=0.04 if admin else 0,
         )
         self.people[name] = person
         self.company.truth.owners.setdefault(host.name, name)

@@ -52,7 +52,7 @@ class Person:
     `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
     controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end. `comes_back`:
     the share of evenings on which the desk is left unlocked and taken over from home; `prompts`: of things done at the
-    desk, how many ask for the second account.
+    desk, how many ask for the second account; `called_back`: how many are DCOM.
     """
 
     account: Account
@@ -80,6 +80,7 @@ class Person:
     leaks: float = 0.02
     comes_back: float = 0
     prompts: float = 0
+    called_back: float = 0
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from logontracks.simulate.host import (
     new_guid,
 )
 from logontracks.simulate.kerberos import Network
-from logontracks.simulate.network import spaced
+from logontracks.simulate.network import NOT_GRANTED, spaced
 from logontracks.simulate.records import NEGOTIATE, USER32, Style
 from logontracks.simulate.templates import LSM, RCM, RDP, WINLOGON
 from logontracks.simulate.truth import Authentication
@@ -393,6 +393,30 @@ def _network_level_logon(
         domain=net.domain.realm if kerberos else None,
     )
     records.logoff(host, at + host.rng.randint(20 * SECOND, 30 * SECOND), session)
+
+
+def refused(net: Network, moment: int, account: Account, client: Peer, host: Host, *, by: Session | None) -> None:
+    """An RDP connection of somebody who may not log on there: the network level logon, tickets, and a 4625 of type 10."""
+    connection = f"f420{new_guid(net.rng)[4:-4]}0000"
+    at = knock(net, moment, client, host, account=account, connection=connection, privileged=False, by=by)
+    at = spaced(host, at, 900, 2100)
+    why = NOT_GRANTED
+    with host.truth.attempt(at, account, host, source=client, logon_type=10, reason=why.reason):
+        net.sign_in(at - 6 * MILLISECOND, account, host)
+        net.service_ticket(at - 3 * MILLISECOND, account, host, host.account)
+        records.failed_logon(
+            host,
+            at,
+            account,
+            10,
+            USER32,
+            status=why.status,
+            sub_status=why.sub_status,
+            reason=why.text,
+            workstation=host.name,
+            address=client.address,
+            port=0,
+        )
 
 
 def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:

@@ -25,6 +25,8 @@ DAY = 24 * HOUR
 ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 
 Role = Literal["controller", "server", "workstation"]
+Way = Literal["anonymous", "clock_set", "dropped", "false_alarm", "late_words", "link_local", "own_logons"]
+"""What some hosts do and others do not; docs/howto/simulate.md has where real ones did."""
 
 
 _EPOCH = filetime(datetime(1970, 1, 1, tzinfo=UTC))
@@ -236,6 +238,7 @@ class Host:
     is_member: bool = True
     clock: list[tuple[int, int]] = field(default_factory=list)  # since when it is ahead of the true time, and by what
     former: list[tuple[int, str]] = field(default_factory=list)  # full names of before, and until when
+    ways: frozenset[Way] = frozenset()
     _next_port: int = 49_800
     _sessions: list[Session] = field(default_factory=list)
     _records: dict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
@@ -250,10 +253,20 @@ class Host:
         return Account(f"{self.name}$", f"{self.domain.sid}-{self.rid}", self.domain.netbios, self.domain.realm)
 
     @property
+    def own(self) -> Account:
+        """The computer account as the host itself writes it."""
+        return Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
+
+    @property
+    def link_local(self) -> str:
+        """The address that it has on its own network alone."""
+        rng = Random(f"{self.name} {self.domain.sid}")
+        return "fe80::" + ":".join(f"{rng.randrange(0x1000, 0x10000):x}" for _ in range(4))
+
+    @property
     def system(self) -> Session:
         """The operating system as the subject of its own records: SYSTEM's SID under the computer's name."""
-        own = Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
-        return Session(own, 0, 0, self, logon_id=0x3E7)
+        return Session(self.own, 0, 0, self, logon_id=0x3E7)
 
     def names(self) -> list[str]:
         """All names it has had, in lower case."""

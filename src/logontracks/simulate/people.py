@@ -14,7 +14,7 @@ from logontracks.simulate import power, prompts, records, sleep, takeover
 from logontracks.simulate.cast import Company, Person
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Account, Outsider
-from logontracks.simulate.network import Files, visit, visit_ntlm
+from logontracks.simulate.network import Files, visit, visit_called_back, visit_ntlm
 from logontracks.simulate.offline import log_on_cached
 from logontracks.simulate.records import IPC, WRITE
 
@@ -258,6 +258,10 @@ class Life:
             yield now
             if person.prompts and person.admin and self.rng.random() < person.prompts:
                 self._ask_administrator(desktop, person.admin, now)
+                continue
+            if person.called_back and host.address and self.rng.random() < person.called_back:
+                stay = self.rng.randint(8, 30) * SECOND
+                visit_called_back(self.net, now, person.account, host, person.files_at, stay=stay, by=by)
                 continue
             chance = self.rng.random()
             if chance < 0.72 or not host.address:

@@ -14,7 +14,7 @@ from logontracks.simulate.cast import (
     Evening,
     Person,
 )
-from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
+from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role, Way
 from logontracks.simulate.kerberos import Network
 from logontracks.simulate.leases import Pool
 from logontracks.simulate.network import Files
@@ -71,13 +71,17 @@ def plan(hosts: int) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is: the company, its kiosks, the devices that log on by themselves, and a second domain."""
+    """What there is: the company, its kiosks, the devices that log on by themselves, a second domain.
+
+    `manager`: the machine that servers are managed from, without logs here.
+    """
 
     company: Company
     kiosks: tuple[Host, ...]
     scanners: tuple[Outsider, ...]
     phones: tuple[tuple[Outsider, Account], ...]
     partner: Company | None
+    manager: Outsider
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ def found(seed: int, *, hosts: int, users: int | None, begin: int, days: int) ->
             for number, account in enumerate(leavers, 1)
         ),
         partner,
+        Outsider("MGMT-01", "10.20.3.90"),
     )
 
 
@@ -176,9 +181,26 @@ def _hosts(start: _Start, domain: Domain, truth: Truth, kinds: Sequence[_Kind]) 
         up_s = start.rng.randint(4 * 86_400, 40 * 86_400 if role != "workstation" else 9 * 86_400)
         boot = host.start(start.begin - up_s * SECOND)
         host.console_managers = open_managers(host, boot.started + 8 * SECOND, 1)
+        host.ways = _ways(host, start)
         hosts[name] = host
         truth.joined(host)
     return hosts
+
+
+def _ways(host: Host, start: _Start) -> frozenset[Way]:
+    """What a host does that not each one does: clients are machines of their own, servers virtual ones."""
+    rng = Random(f"{start.seed} {host.domain.netbios} {host.name} ways")
+    is_client = host.role == "workstation"
+    likely: dict[Way, float] = {
+        "anonymous": 0.7 if host.build is SERVER_2019 else 0,
+        "clock_set": 0 if is_client else 0.5,
+        "dropped": 0.6,
+        "false_alarm": 0.3 if is_client else 0,
+        "late_words": 0.7,
+        "link_local": 0.7 if host.role == "controller" else 0,
+        "own_logons": 0.4 if is_client else 0,
+    }
+    return frozenset(way for way, share in likely.items() if rng.random() < share)
 
 
 class _People:
@@ -199,6 +221,7 @@ class _People:
         if servers:
             self._account("svc-backup", "service")
             self._account("svc-scan", "service")
+            self._account("svc-manage", "service")
 
     def _account(self, name: str, kind: str, *, person: str | None = None) -> Account:
         domain = self.company.net.domain
@@ -261,6 +284,7 @@ class _People:
             leaks=rng.choice((0.02, 0.1, 0.3)),
             comes_back=own.choice((0, 0.3)) if evening == "lock" else 0,
             prompts=0.04 if admin else 0,
+            called_back=own.choice((0, 0, 0, 0.015)),
         )
         self.people[name] = person
         self.company.truth.owners.setdefault(host.name, name)

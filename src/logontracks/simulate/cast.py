@@ -51,8 +51,8 @@ class Person:
     account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
     `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
     controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end. `comes_back`:
-    the share of evenings on which the desk is left unlocked and taken over from home; `prompts`: of things done at the
-    desk, how many ask for the second account; `called_back`: how many are DCOM.
+    of evenings on which the desk is kept, how many leave it unlocked and take it over from home; `prompts`: of things
+    done at the desk, how many ask for the second account; `called_back`: how many are DCOM.
     """
 
     account: Account

@@ -396,7 +396,7 @@ def _network_level_logon(
 
 
 def refused(net: Network, moment: int, account: Account, client: Peer, host: Host, *, by: Session | None) -> None:
-    """An RDP connection of somebody who may not log on there: the network level logon, tickets, and a 4625 of type 10."""
+    """An RDP connection of somebody who may not log on there: network level logon, tickets, a 4625 of type 10."""
     connection = f"f420{new_guid(net.rng)[4:-4]}0000"
     at = knock(net, moment, client, host, account=account, connection=connection, privileged=False, by=by)
     at = spaced(host, at, 900, 2100)

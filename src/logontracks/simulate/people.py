@@ -95,7 +95,7 @@ class Life:
         yield from self._work(desktop, now, leaving - MINUTE)
         yield leaving
         self._let_go(leaving - SECOND)
-        if person.comes_back and self.rng.random() < person.comes_back:
+        if person.evening == "lock" and person.comes_back and self.rng.random() < person.comes_back:
             yield from self._come_back(desktop, leaving)
             return None
         keeps = self._leave(desktop, leaving)

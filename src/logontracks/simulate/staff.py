@@ -256,7 +256,6 @@ class _People:
         app = self.apps[number] if self.apps else self.files[0]
         arrives = 6 * HOUR + 8 * HOUR * shift if shared else rng.randint(390, 570) * MINUTE
         weekdays = self._weekdays()
-        evening = self._evening(laptop=laptop, shared=shared)
         own = Random(f"{self.seed} {name} {host.name}")
         person = Person(
             account,
@@ -271,7 +270,7 @@ class _People:
             app_as=self.services[app.name][0] if app.name in self.services else app.account,
             pause=arrives + rng.randint(320, 380) * MINUTE,
             weekdays=weekdays,
-            evening=evening,
+            evening=self._evening(laptop=laptop, shared=shared),
             admin=admin,
             restarts=self._moments(0.5, arrives) if not shared else (),
             crashes=self._moments(0.06, arrives) if not shared else (),
@@ -282,7 +281,7 @@ class _People:
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
             leaks=rng.choice((0.02, 0.1, 0.3)),
-            comes_back=own.choice((0, 0.3)) if evening == "lock" else 0,
+            comes_back=own.choice((0, 0.3)),
             prompts=0.04 if admin else 0,
             called_back=own.choice((0, 0, 0, 0.015)),
         )

@@ -82,7 +82,7 @@ def _everything(seed: int, there: Found, people: Sequence[Life], span: Span) -> 
     lives.append(habits.manage(company, there.manager, managed, span, Random(f"{seed} {there.manager.name}")))
     rng = Random(f"{seed} strays")
     for life in people:
-        if rng.random() < 0.1 and not life.person.admin and not life.person.laptop:
+        if rng.random() < 0.25 and not life.person.admin and not life.person.laptop:
             lives.append(habits.stray(life, rng.choice(servers), span, rng))
     for copier in there.scanners:
         lives.append(habits.scan(company, copier, files[0], span, Random(f"{seed} {copier.name}")))

@@ -121,7 +121,7 @@ def _log_service_started(host: Host, moment: int, started: int, crashed_at: int 
         (KERNEL_GENERAL, 12, at, version | rest),
         (KERNEL_BOOT, 27, at + 3000, boot_type),
     ]
-    if crashed_at is not None or ("false_alarm" in host.ways and host.rng.random() < 0.25):
+    if crashed_at is not None or ("false_alarm" in host.ways and host.rng.random() < 0.15):
         told.append((KERNEL_POWER, 41, at + SECOND, _LOST_POWER))
     for provider, event_id, early, values in told:
         written = moment + 2 * MILLISECOND
@@ -194,7 +194,7 @@ def shut_down(
     at = spaced(host, moment, 900, 2400)
     # the log service says that it ends before it writes what it was told at last: evtx-parser-edge-cases/security.evtx
     # 273 and 274, host-belkasoft-win10-domain-member Security 3245 and 3246, System 189 and 190
-    last_words = (at, moment) if "late_words" in host.ways and host.rng.random() < 0.5 else (None, None)
+    last_words = (at - 1, moment - 1) if "late_words" in host.ways and host.rng.random() < 0.6 else (None, None)
     for desktop in desktops:
         log_off(desktop, at, ends=False)
         at = spaced(host, at, 1800, 3500)

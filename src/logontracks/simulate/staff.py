@@ -193,10 +193,10 @@ def _ways(host: Host, start: _Start) -> frozenset[Way]:
     is_client = host.role == "workstation"
     likely: dict[Way, float] = {
         "anonymous": 0.7 if host.build is SERVER_2019 else 0,
-        "clock_set": 0 if is_client else 0.5,
+        "clock_set": 0 if is_client else 0.8,
         "dropped": 0.6,
-        "false_alarm": 0.3 if is_client else 0,
-        "late_words": 0.7,
+        "false_alarm": 0.5 if is_client else 0,
+        "late_words": 0.9,
         "link_local": 0.7 if host.role == "controller" else 0,
         "own_logons": 0.4 if is_client else 0,
     }
@@ -281,8 +281,8 @@ class _People:
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
             leaks=rng.choice((0.02, 0.1, 0.3)),
-            comes_back=own.choice((0, 0.3)),
-            prompts=0.04 if admin else 0,
+            comes_back=own.choice((0, 0.4)),
+            prompts=0.02 if admin else 0,
             called_back=own.choice((0, 0, 0, 0.015)),
         )
         self.people[name] = person

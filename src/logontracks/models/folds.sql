@@ -1,5 +1,6 @@
--- One row for each logon that did not open a session but came back to one: an unlock (type 7, 13), or a logon to a
--- desktop that is there already, which Windows closes at once. With the session it came back to.
+-- One row for each logon that did not open a session but came back to one: an unlock (type 7, 13; with a remembered
+-- password 11, whose logoff tells 2), or a logon to a desktop that is there already, which Windows closes at once. With
+-- the session it came back to.
 -- Without that session in the logs, the first unlock of an account in a boot stands for it.
 -- Reads: spans, desks, logged, terminals.
 
@@ -8,7 +9,7 @@ WITH back AS (
         -- of an unlock whose logon is not in the logs its logoff tells
         COALESCE(s.start_seq, s.first_seq) AS start_seq, COALESCE(s.start_time, s.first_time) AS start_time,
         COALESCE(s.start_uid, s.first_uid) AS start_uid, d.sid AS sid, d.name_key AS name_key,
-        CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock
+        CASE WHEN s.logon_type IN (7, 13) OR s.logoff_type <> s.logon_type THEN 1 ELSE 0 END AS unlock
     FROM spans AS s
     JOIN desks AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
     WHERE d.name_key IS NOT NULL

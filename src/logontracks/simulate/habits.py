@@ -76,11 +76,11 @@ def _visit_server(
     if admin is None or by is None:
         raise ValueError(f"{life.person.account.name} cannot administer")
     desktop = left.pop(server.name, None)
+    at = moment - 2 * SECOND
+    desk.remote_credentials(net, at, client, by, account=admin, server=server, service="TERMSRV")
     if desktop and desktop in company.remotes:
         desk.reconnect(net, desktop, moment, client, by=by)
     else:
-        at = moment - 2 * SECOND
-        desk.remote_credentials(net, at, client, by, account=admin, server=server, service="TERMSRV")
         desktop = desk.connect(net, moment, admin, client, server, split=True, by=by)
         company.remotes.append(desktop)
     now, end = moment + MINUTE, moment + rng.randint(8, 70) * MINUTE

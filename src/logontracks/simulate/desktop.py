@@ -126,7 +126,7 @@ def write_logon(
 ) -> tuple[Session, int]:
     """The host's own share of a logon: 4648, 4624 once or as a pair, 4672. `privileged`: a whole token, not split."""
     by = by or host.system
-    caller = style.caller.values(host, moment)
+    caller = records.caller_of(host, style).values(host, moment)
     away = address != "-"
     port = 0 if away else "-"
     records.explicit_credentials(

@@ -56,7 +56,8 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     at = spaced(host, at, 60, 200)
     service_started(host, at, SYSTEM)
     at = spaced(host, at, 20, 60)
-    _session_zero(host, at)
+    if not host.build.is_old:
+        _session_zero(host, at)
     managers, at = window_managers(host, spaced(host, at, 10, 40), 1)
     host.console_managers = managers
     for account in (NETWORK_SERVICE, LOCAL_SERVICE, *(SYSTEM,) * 6):
@@ -95,31 +96,33 @@ def _log_service_started(host: Host, moment: int, started: int, crashed_at: int 
         day = f"\u200e{then.month}/\u200e{then.day}/\u200e{then.year}"
         uptime = (crashed_at - host.boots[-2].started) // SECOND
         _classic(host, 6008, moment, (clock, day, "", "", str(uptime), "", ""))
-    _classic(host, 6009, moment, ("10.00.", str(host.build.number), "", "Multiprocessor Free", "0"))
+    old = host.build.is_old
+    release, pack = ("6.01.", "Service Pack 1") if old else ("10.00.", "")
+    _classic(host, 6009, moment, (release, str(host.build.number), pack, "Multiprocessor Free", "0"))
     _classic(host, 6005, moment, ("",))
     uptime_told(host, moment)
     before = host.boots[-2]
     if crashed_at is None and before.stopped is not None:
         stopped = before.stopped
         power = {"ShutdownActionType": 5, "ShutdownEventCode": 0, "ShutdownReason": 5}
-        host.log(
-            109, stopped - SECOND // 4, power, provider=KERNEL_POWER, written=moment + MILLISECOND, process="winlogon"
-        )
+        if not old:
+            at = stopped - SECOND // 4
+            host.log(109, at, power, provider=KERNEL_POWER, written=moment + MILLISECOND, process="winlogon")
         host.log(
             13, stopped, {"StopTime": stopped}, provider=KERNEL_GENERAL, process="kernel", written=moment + MILLISECOND
         )
     at = started + host.rng.randint(150, 190) * MILLISECOND
     version: dict[str, object] = {
-        "MajorVersion": 10,
-        "MinorVersion": 0,
+        "MajorVersion": 6 if old else 10,
+        "MinorVersion": 1 if old else 0,
         "BuildVersion": host.build.number,
-        "QfeVersion": 4291,
+        "QfeVersion": 24_545 if old else 4291,
     }
     rest = {"ServiceVersion": 0, "BootMode": 0, "StartTime": started}
     boot_type = {"BootType": 0, "LoadOptions": " NOEXECUTE=OPTIN"}
     told: list[tuple[str, int, int, dict[str, object]]] = [
         (KERNEL_GENERAL, 12, at, version | rest),
-        (KERNEL_BOOT, 27, at + 3000, boot_type),
+        *([] if old else [(KERNEL_BOOT, 27, at + 3000, boot_type)]),
     ]
     if crashed_at is not None or ("false_alarm" in host.ways and host.rng.random() < 0.15):
         told.append((KERNEL_POWER, 41, at + SECOND, _LOST_POWER))
@@ -292,7 +295,8 @@ def own_logons(net: Network, host: Host, begin: int, end: int) -> Iterator[int]:
     incident-jpcert-japanese-csv Appendix1_Security 3207 to 3210 and 3230 to 3233;
     otrf-multihost-json empire_persistence_registry_modification_run_keys_standard_user, WORKSTATION5 47543 to 47547.
     """
-    task = Caller(rf"{records.SYSTEM32}\taskhostw.exe", process_id=4 * host.rng.randint(300, 2000))
+    program = "taskhost.exe" if host.build.is_old else "taskhostw.exe"
+    task = Caller(rf"{records.SYSTEM32}\{program}", process_id=4 * host.rng.randint(300, 2000))
     moment = begin + host.rng.randrange(8 * HOUR)
     while moment < end:
         yield moment

@@ -76,6 +76,11 @@ ADVAPI_SVCHOST = Style("Advapi  ", "Negotiate", SVCHOST)
 SECLOGO = Style("seclogo", "Negotiate", SVCHOST)
 
 
+def caller_of(host: Host, style: Style) -> Caller:
+    """The program that asks for such a logon: older Windows has winlogon.exe where newer has a service."""
+    return WINLOGON if style is USER32 and host.build.is_old else style.caller
+
+
 def subject(session: Session | None) -> dict[str, object]:
     """The Subject fields: who asks. None is nobody, as for network logons."""
     account = session.account if session else Account("-", "S-1-0-0", "-")
@@ -128,7 +133,7 @@ def logon(
         "TransmittedServices": "-",
         "LmPackageName": style.lm_package,
         "KeyLength": style.key_length,
-        **style.caller.values(host, moment),
+        **caller_of(host, style).values(host, moment),
         "IpAddress": address,
         "IpPort": str(port),
         "ImpersonationLevel": impersonation,
@@ -242,7 +247,7 @@ def failed_logon(
         "TransmittedServices": "-",
         "LmPackageName": "-",
         "KeyLength": 0,
-        **style.caller.values(host, moment),
+        **caller_of(host, style).values(host, moment),
         "IpAddress": address,
         "IpPort": str(port),
     }

@@ -8,6 +8,7 @@ from logontracks.simulate.cast import (
     SERVER_2019,
     SERVER_2022,
     SERVER_2025,
+    WINDOWS_7,
     WINDOWS_10,
     WINDOWS_11,
     Company,
@@ -251,16 +252,19 @@ class _People:
         is_admin = shift == 0 and len(self.people) % 9 == 1
         admin = self._account(f"adm-{name}", "administrator", person=name) if is_admin else None
         laptop = not shared and not is_admin and self.company.office is not None and rng.random() < 0.35
+        own = Random(f"{self.seed} {name} {host.name}")
+        if not (shift or shared or laptop or is_admin) and own.random() < 0.2:
+            host.build, host.console_managers = WINDOWS_7, []
+            host.ways |= {"anonymous"}
         department = "IT" if is_admin else rng.choice(tuple(_DEPARTMENTS))
         number = len(self.apps) and rng.randrange(len(self.apps))
         app = self.apps[number] if self.apps else self.files[0]
         arrives = 6 * HOUR + 8 * HOUR * shift if shared else rng.randint(390, 570) * MINUTE
         weekdays = self._weekdays()
-        own = Random(f"{self.seed} {name} {host.name}")
         person = Person(
             account,
             host,
-            split=is_admin or rng.random() < 0.2,
+            split=is_admin or rng.random() < (0.5 if host.build.is_old else 0.2),
             arrives=arrives,
             lunch=arrives + rng.randint(210, 270) * MINUTE,
             leaves=arrives + (450 if shared else rng.randint(440, 560)) * MINUTE,
@@ -270,7 +274,7 @@ class _People:
             app_as=self.services[app.name][0] if app.name in self.services else app.account,
             pause=arrives + rng.randint(320, 380) * MINUTE,
             weekdays=weekdays,
-            evening=self._evening(laptop=laptop, shared=shared),
+            evening=self._evening(laptop=laptop, shared=shared, starts_fast=not host.build.is_old),
             admin=admin,
             restarts=self._moments(0.5, arrives) if not shared else (),
             crashes=self._moments(0.06, arrives) if not shared else (),
@@ -299,13 +303,14 @@ class _People:
             return frozenset(self.rng.sample(range(5), 3))
         return frozenset((0, 1, 3, 4, 5)) if chance < 0.95 else frozenset((2, 3, 4, 5, 6))
 
-    def _evening(self, *, laptop: bool, shared: bool) -> Evening:
+    def _evening(self, *, laptop: bool, shared: bool, starts_fast: bool) -> Evening:
         """How this person leaves. Only clients start fast; at a shared desk everybody logs off."""
         if shared:
             return "log_off"
         if laptop:
             return self.rng.choice(("sleep", "sleep", "power_off", "shut_down"))
-        return self.rng.choice(("log_off", "log_off", "lock", "lock", "power_off", "shut_down"))
+        evening: Evening = self.rng.choice(("log_off", "log_off", "lock", "lock", "power_off", "shut_down"))
+        return "shut_down" if evening == "power_off" and not starts_fast else evening
 
     def _moments(self, a_week: float, arrives: int) -> tuple[int, ...]:
         """Moments at work, so often in a week on average."""

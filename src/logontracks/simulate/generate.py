@@ -83,7 +83,7 @@ def _everything(seed: int, there: Found, people: Sequence[Life], span: Span) -> 
     rng = Random(f"{seed} strays")
     for life in people:
         if rng.random() < 0.25 and not life.person.admin and not life.person.laptop:
-            lives.append(habits.stray(life, rng.choice(servers), span, rng))
+            lives.append(habits.stray(life, rng.choice(files), span, rng))
     for copier in there.scanners:
         lives.append(habits.scan(company, copier, files[0], span, Random(f"{seed} {copier.name}")))
     for phone, account in there.phones:

@@ -285,7 +285,7 @@ class _People:
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
             leaks=rng.choice((0.02, 0.1, 0.3)),
-            comes_back=own.choice((0, 0.4)),
+            comes_back=own.choice((0, 0.25)),
             prompts=0.02 if admin else 0,
             called_back=own.choice((0, 0, 0, 0.015)),
         )

@@ -201,6 +201,17 @@ def not_granted(log: Log) -> Iterator[int]:
             yield row.number
 
 
+def unlinked_halves(log: Log) -> Iterator[int]:
+    """Both halves of a logon in one tick of the clock, with nothing that joins them."""
+    for row, after in pairwise(log):
+        both = row.event_id == after.event_id == 4624 and row.time == after.time
+        same = (
+            both and row["TargetUserSid"] == after["TargetUserSid"] and row["TargetLogonId"] != after["TargetLogonId"]
+        )
+        if same and "TargetLinkedLogonId" not in row.data and row["LogonProcessName"] == "User32 ":
+            yield row.number
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +286,7 @@ DEVIATIONS = (
         ),
     ),
     Deviation(set_at_the_start, "Security", ((PYTHON_EVTX, "", (259, 292, 2039)),)),
+    Deviation(unlinked_halves, "Security", ((PYTHON_EVTX, "", (128, 167, 1288)),)),
     Deviation(not_granted, "Security", ((f"{BELKASOFT}Security.evtx", "", (1018, 1105, 3205)),)),
 )
 

@@ -161,7 +161,7 @@ def test_fast_startup_is_no_boot(logs):
             continue
         types = Counter(row.data["BootType"] for row in rows if row.event_id == 27)
         starts = sum(row.event_id == 6005 for row in rows)
-        assert types[0] == starts, host
+        assert types[0] == starts or not types, host  # Windows 7 has no 27
         fast += types[1]
     assert fast > 3
 

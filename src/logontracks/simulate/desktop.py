@@ -401,9 +401,9 @@ def refused(net: Network, moment: int, account: Account, client: Peer, host: Hos
     at = knock(net, moment, client, host, account=account, connection=connection, privileged=False, by=by)
     at = spaced(host, at, 900, 2100)
     why = NOT_GRANTED
+    net.sign_in(at - 6 * MILLISECOND, account, host)
+    net.service_ticket(at - 3 * MILLISECOND, account, host, host.account)
     with host.truth.attempt(at, account, host, source=client, logon_type=10, reason=why.reason):
-        net.sign_in(at - 6 * MILLISECOND, account, host)
-        net.service_ticket(at - 3 * MILLISECOND, account, host, host.account)
         records.failed_logon(
             host,
             at,

@@ -87,7 +87,7 @@ def test_copies_share_nothing(tmp_path):
         shared = connection.execute(f"""
             SELECT {column} FROM (SELECT DISTINCT {column}, uid >> 32 AS copy FROM made_events
                 WHERE {column} IS NOT NULL) GROUP BY 1 HAVING COUNT(*) > 1""").fetchall()
-        known = {"LOCAL", "127.0.0.1", "::1", "203.0.113.57", "S-1-5-18", "S-1-5-19", "S-1-5-20"}
+        known = {"LOCAL", "127.0.0.1", "::1", "203.0.113.57", "S-1-5-18", "S-1-5-19", "S-1-5-20", "S-1-5-7"}
         assert {each for (each,) in shared if not str(each).startswith("S-1-5-9")} <= known, column
     unknown = connection.execute(
         "SELECT computer_key FROM made_events ANTI JOIN hosts ON computer_key = host"

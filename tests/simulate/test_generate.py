@@ -102,7 +102,9 @@ def test_records_are_in_order_and_numbered(logs):
     for (host, channel), rows in logs.items():
         assert all(b.number == a.number + 1 for a, b in pairwise(rows)), (host, channel)
         if channel == "Security":
-            assert all(a.time <= b.time for a, b in pairwise(rows)), host
+            back = {(a.event_id, b.event_id) for a, b in pairwise(rows) if a.time > b.time}
+            # what is told last at a shutdown, first after a crash, and of a clock that is set: test_deviations.py
+            assert all(1100 in pair or pair[0] == 1101 or pair[1] == 4616 for pair in back), (host, back)
 
 
 def test_logon_ids_rise_within_a_boot(lives):
@@ -159,7 +161,7 @@ def test_fast_startup_is_no_boot(logs):
             continue
         types = Counter(row.data["BootType"] for row in rows if row.event_id == 27)
         starts = sum(row.event_id == 6005 for row in rows)
-        assert types[0] == starts, host
+        assert types[0] == starts or not types, host  # Windows 7 has no 27
         fast += types[1]
     assert fast > 3
 

@@ -43,6 +43,7 @@ _NAME = "COALESCE(CASE WHEN POSITION('@' IN {0}) > 1 THEN LOWER(split_part({0}, 
 """SQL for a name as records of all layers have it: a host may have it as name@domain, as it was typed."""
 _OWN = {"127.0.0.1", "::1", "0.0.0.0", "local"}  # noqa: S104 - compared with, not bound to
 _HERE = {2, 7, 10, 11, 12, 13}  # logon types at which the client of Kerberos is the host itself
+_REMEMBERED = {11, 12, 13}  # logon types at which the host compares with what it remembers, and asks nobody
 
 
 class Failure(NamedTuple):
@@ -159,7 +160,9 @@ def _passed_on(same: list[Failure], record: Failure) -> bool:
 
 
 def _agree(one: Failure, other: Failure) -> bool:
-    """Whether two records of different layers can tell of one attempt, by account and by client."""
+    """Whether two records of different layers can tell of one attempt, by account, by type and by client."""
+    if _REMEMBERED & {one.logon_type, other.logon_type}:
+        return False
     if one.account_id is not None and other.account_id is not None and one.account_id != other.account_id:
         return False
     if one.workstation and other.workstation and _short(one.workstation) != _short(other.workstation):

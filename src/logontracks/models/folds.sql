@@ -1,5 +1,6 @@
 -- One row for each logon that did not open a session but came back to one: an unlock (type 7, 13), or a logon to a
--- desktop that is there already, which Windows closes at once. With the session it came back to.
+-- desktop that is there already, which Windows closes at once; its logoff may tell another type (2 of a type 11). With the
+-- session it came back to.
 -- Without that session in the logs, the first unlock of an account in a boot stands for it.
 -- Reads: spans, desks, logged, terminals.
 
@@ -8,7 +9,8 @@ WITH back AS (
         -- of an unlock whose logon is not in the logs its logoff tells
         COALESCE(s.start_seq, s.first_seq) AS start_seq, COALESCE(s.start_time, s.first_time) AS start_time,
         COALESCE(s.start_uid, s.first_uid) AS start_uid, d.sid AS sid, d.name_key AS name_key,
-        CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock
+        CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock,
+        CASE WHEN s.logoff_type <> s.logon_type THEN 1 ELSE 0 END AS told_other
     FROM spans AS s
     JOIN desks AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
     WHERE d.name_key IS NOT NULL
@@ -19,7 +21,7 @@ WITH back AS (
 homes AS (
     SELECT b.host_id AS host_id, b.boot_id AS boot_id, b.logon_id AS logon_id, b.start_seq AS start_seq,
         b.start_time AS start_time, b.start_uid AS start_uid, b.unlock AS unlock, b.name_key AS name_key,
-        p.logon_id AS home_id, p.linked_logon_id AS home_linked_id,
+        b.told_other AS told_other, p.logon_id AS home_id, p.linked_logon_id AS home_linked_id,
         COALESCE(p.start_seq, -1) AS home_seq
     FROM back AS b
     JOIN desks AS d ON d.host_id = b.host_id AND d.boot_id = b.boot_id AND d.logon_id <> b.logon_id
@@ -67,7 +69,7 @@ chosen AS (
         AND w.home_id = h.home_id
     LEFT JOIN terminal AS t ON t.host_id = h.host_id AND t.boot_id = h.boot_id AND t.logon_id = h.logon_id
     LEFT JOIN watched AS g ON g.host_id = h.host_id AND h.start_time BETWEEN g.first_time AND g.last_time
-    WHERE h.unlock = 1 OR w.woken = 1 OR t.reconnect = 1
+    WHERE h.unlock = 1 OR h.told_other = 1 OR w.woken = 1 OR t.reconnect = 1
         OR (g.host_id IS NOT NULL AND COALESCE(t.logon, 0) = 0)
 ),
 homeless AS (

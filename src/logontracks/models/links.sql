@@ -6,7 +6,7 @@
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
 -- session has no address), desk_ticket (a logon at a desktop, of a service or of a task, and the ticket from the address of its
 -- host: R09),
--- workstation (NTLM: account and name of the client within seconds: R15), service_account (a ticket for an account that
+-- workstation (NTLM: account and name of the client, or that it has none, within seconds: R15), service_account (a ticket for an account that
 -- services run as, whose host it does not tell, from the same address within seconds), ticket_reuse and
 -- service_account_reuse (an older ticket that was still valid). Sessions of computers and of Windows itself are left out.
 --
@@ -91,15 +91,16 @@ sides AS (
     FROM granted
     WHERE event_id IN (680, 681, 4776)
     UNION ALL
-    SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, workstation_key AS word,
+    -- a client that gives no name gives none on both sides
+    SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, COALESCE(workstation_key, '') AS word,
         start_us AS us, session_id AS session_id, CAST(NULL AS BIGINT) AS authentication_id
     FROM own
-    WHERE auth_package LIKE 'NTLM%' AND workstation_key IS NOT NULL
+    WHERE auth_package LIKE 'NTLM%'
     UNION ALL
-    SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, workstation_key AS word,
+    SELECT 'workstation' AS rule, account_id AS account_id, 0 AS host_id, COALESCE(workstation_key, '') AS word,
         us - $validation_us AS us, CAST(NULL AS BIGINT) AS session_id, authentication_id AS authentication_id
     FROM granted
-    WHERE event_id IN (680, 681, 4776) AND workstation_key IS NOT NULL
+    WHERE event_id IN (680, 681, 4776)
 ),
 -- of which there is something on both sides
 keys AS (

@@ -75,7 +75,7 @@ SELECT
     CASE h.logoff_asked WHEN 1 THEN h.first_user_logoff_uid WHEN 2 THEN h.user_logoff_uid END AS user_logoff_uid,
     CASE h.logoff_asked WHEN 1 THEN h.first_user_logoff_time WHEN 2 THEN h.user_logoff_time END AS user_logoff_time,
     h.admin_uid AS admin_uid, h.shares AS shares, h.winrm AS winrm,
-    COALESCE(g.logon_type, h.logoff_type) AS logon_type, g.elevated = 1 AS elevated,
+    COALESCE(g.logon_type, h.logoff_type) AS logon_type, h.logoff_type AS logoff_type, g.elevated = 1 AS elevated,
     CASE WHEN g.seq IS NOT NULL THEN g.at_desk = 1
         ELSE h.desk = 1 OR h.logoff_asked > 0 OR COALESCE(h.logoff_type, 0) IN (2, 10, 11, 12) END AS at_desk
 FROM asked AS h

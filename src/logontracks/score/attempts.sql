@@ -21,8 +21,8 @@ told AS (
 ),
 candidates AS (
     SELECT m.attempt, f.failure_id, f.attempts, m.time, m.reason,
-        -- a row of one attempt fits one time alone
-        ROW_NUMBER() OVER (PARTITION BY m.attempt ORDER BY f.attempts > 1, f.target_host_id IS NULL,
+        -- a row of one attempt fits one time alone; what is called noise fits where nothing else does
+        ROW_NUMBER() OVER (PARTITION BY m.attempt ORDER BY f.noise IS NOT NULL, f.attempts > 1, f.target_host_id IS NULL,
             COALESCE(f.source_address = m.source_address, FALSE) DESC, f.reason_key = m.reason DESC,
             ABS(seconds(f.first_time, clock(p.host, m.time))), f.failure_id) AS place
     FROM meant AS m

@@ -32,6 +32,9 @@ _COMMON = {
 _NEWEST = {**_COMMON, (SECURITY, 4624): 3, (SECURITY, 4697): 1, (EVENTLOG, 1102): 1, (KERNEL_POWER, 41): 9}
 _HASHED = {**_COMMON, (SECURITY, 4768): 2, (SECURITY, 4769): 2, (SECURITY, 4770): 1, (SECURITY, 4697): 1}
 
+_OLDER = {(SECURITY, 4616): 1, (SECURITY, 5140): 1, (KERNEL_POWER, 41): 2}
+
+WINDOWS_7 = Build(7601, _OLDER)
 WINDOWS_10 = Build(19045, _COMMON)
 WINDOWS_11 = Build(26100, _NEWEST)
 SERVER_2019 = Build(17763, _COMMON)
@@ -50,7 +53,9 @@ class Person:
     `files_at` is the server of the shares, `app_at` that of the application, which runs as `app_as`. `admin`: a second
     account. `restarts` and `crashes`: moments. `forgets`: when the password is forgotten, until the account is locked.
     `home_days`: days of the week on which a laptop is at home. `cached`: the host logs its user on before it asks a
-    controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end.
+    controller. `ntlm`, `late`, `leaks`: the share of visits that use NTLM, that end late, that never end. `comes_back`:
+    of evenings on which the desk is kept, how many leave it unlocked and take it over from home; `prompts`: of things
+    done at the desk, how many ask for the second account; `called_back`: how many are DCOM.
     """
 
     account: Account
@@ -76,6 +81,9 @@ class Person:
     ntlm: float = 0.015
     late: float = 0
     leaks: float = 0.02
+    comes_back: float = 0
+    prompts: float = 0
+    called_back: float = 0
 
 
 @dataclass(eq=False)

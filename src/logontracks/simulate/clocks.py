@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from random import Random
 
 from logontracks.simulate.habits import Span
-from logontracks.simulate.host import HOUR, LOCAL_SERVICE, MILLISECOND, MINUTE, SECOND, ClockTime, Host, Session
-from logontracks.simulate.records import SYSTEM32, subject
-from logontracks.simulate.templates import KERNEL_GENERAL
-
-_LOCAL_SYSTEM = "S-1-5-18"
+from logontracks.simulate.host import HOUR, MINUTE, SECOND, Host
+from logontracks.simulate.timekeeping import set_clock
 
 
 def skew(host: Host, ahead: int) -> None:
@@ -35,29 +32,6 @@ def step(host: Host, span: Span, rng: Random) -> Iterator[int]:
 
 
 def _set(host: Host, moment: int, ahead: int) -> None:
-    before = host.shown(moment)
-    host.clock.append((moment, ahead))
-    after = host.shown(moment)
-    if after == before:
-        return
-    seconds = (after - before) / SECOND
-    host.truth.spoiled("steps", host, "the clock is set forth by so many seconds", since=moment, amount=seconds)
-    by = Session(LOCAL_SERVICE, 5, 0, host, logon_id=0x3E5)
-    old, new = ClockTime(before), ClockTime(after)
-    program = rf"{SYSTEM32}\svchost.exe"
-    process_id = host.pid("svchost", moment)
-    told = {"PreviousTime": old, "NewTime": new, "ProcessId": process_id, "ProcessName": program}
-    host.log(4616, moment + MILLISECOND // 2, subject(by) | told, process="kernel")
-    clock = {
-        "NewTime": new,
-        "OldTime": old,
-        "TimeDeltaInMs": (after - before) // MILLISECOND,
-        "Reason": 1,
-        "ProcessName": r"\Device\HarddiskVolume2\Windows\System32\svchost.exe",
-        "ProcessID": process_id,
-        "CmosTime": new,
-        "TimeZoneBias": 0,
-        "RealTimeIsUniversal": False,
-        "SystemInCmosMode": False,
-    }
-    host.log(1, moment + MILLISECOND // 2, clock, provider=KERNEL_GENERAL, user_sid=_LOCAL_SYSTEM, process="svchost")
+    if forth := set_clock(host, moment, ahead):
+        seconds = forth / SECOND
+        host.truth.spoiled("steps", host, "the clock is set forth by so many seconds", since=moment, amount=seconds)

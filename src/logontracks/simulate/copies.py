@@ -48,6 +48,7 @@ def _renamer(truth: Truth, number: int) -> Callable[[str], str]:
     others: dict[str, str] = {}
     for host in truth.hosts:
         domain = host.domain
+        others[host.link_local] = f"{host.link_local[:-4]}{number:04x}"
         for name in (host.name, *(before.partition(".")[0] for _, before in host.former)):
             others[name] = f"{name}{tag}"
             others[name.lower()] = f"{name.lower()}{tag}"

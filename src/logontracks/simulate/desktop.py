@@ -1,7 +1,7 @@
 """What Windows logs around a desktop: logon at the console or by RDP, lock, unlock, disconnect, logoff."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from logontracks.simulate import records
 from logontracks.simulate.host import (
@@ -14,9 +14,9 @@ from logontracks.simulate.host import (
     Session,
     new_guid,
 )
-from logontracks.simulate.kerberos import LOCKED, WRONG_PASSWORD, Network
-from logontracks.simulate.network import spaced
-from logontracks.simulate.records import NEGOTIATE, SECLOGO, USER32, Style
+from logontracks.simulate.kerberos import Network
+from logontracks.simulate.network import NOT_GRANTED, spaced
+from logontracks.simulate.records import NEGOTIATE, USER32, Style
 from logontracks.simulate.templates import LSM, RCM, RDP, WINLOGON
 from logontracks.simulate.truth import Authentication
 from logontracks.simulate.window_managers import window_managers
@@ -30,6 +30,7 @@ class Desktop:
     """An interactive session. `session` is the one that 4647, 4778 and 4800 name: the filtered half of a pair.
 
     `address` is that of the client, LOCAL at the console; `connection` is the ActivityID of the terminal services.
+    `prompts`: sessions of UAC prompts that go when it does.
     """
 
     host: Host
@@ -41,6 +42,7 @@ class Desktop:
     client: str = "Unknown"
     number: int = 0  # of RDP-Tcp#
     connected: bool = True
+    prompts: list[Session] = field(default_factory=list)
 
     @property
     def account(self) -> Account:
@@ -79,6 +81,7 @@ def log_on(
     privileged: bool = False,
     joins: bool = True,
     source: Peer | None = None,
+    opened_by: str = "",
 ) -> tuple[Session, int]:
     """4768, 4769 for the host itself, 4648, 4624 (two of them and a 4672 where the token is split).
 
@@ -98,6 +101,7 @@ def log_on(
         by=by,
         privileged=privileged,
         source=source,
+        opened_by=opened_by,
     )
     net.truth.used(ticket.told, session)
     if service:
@@ -118,17 +122,17 @@ def write_logon(
     by: Session | None = None,
     privileged: bool = False,
     source: Peer | None = None,
+    opened_by: str = "",
 ) -> tuple[Session, int]:
     """The host's own share of a logon: 4648, 4624 once or as a pair, 4672. `privileged`: a whole token, not split."""
     by = by or host.system
-    caller = style.caller.values(host, moment)
+    caller = records.caller_of(host, style).values(host, moment)
     away = address != "-"
     port = 0 if away else "-"
     records.explicit_credentials(
         host, moment, by, account, caller, guid=guid, address=address, port=port, activity=style.activity
     )
     at = spaced(host, moment)
-    opened_by = "runas" if style is SECLOGO else ""
     make = host.open_pair if split else host.open
     session = make(account, logon_type, at, source=source, opened_by=opened_by)
     first = session.linked or session
@@ -151,12 +155,12 @@ def write_logon(
     return session, spaced(host, at)
 
 
-def close(host: Host, moment: int, session: Session) -> int:
-    """4634 for a session, or for both halves, the filtered one first."""
-    records.logoff(host, moment, session)
+def close(host: Host, moment: int, session: Session, *, told_type: int | None = None) -> int:
+    """4634 for a session, or for both halves, the filtered one first. `told_type`: as in `records.logoff`."""
+    records.logoff(host, moment, session, told_type=told_type)
     if session.linked:
         moment = spaced(host, moment, 0.05, 0.2)
-        records.logoff(host, moment, session.linked)
+        records.logoff(host, moment, session.linked, told_type=told_type)
     return moment
 
 
@@ -203,60 +207,38 @@ def lock(desktop: Desktop, moment: int) -> None:
 def unlock(net: Network, desktop: Desktop, moment: int) -> None:
     """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them.
 
-    A host without a network writes a type 13 (domain.md 3(h)), and LSASS gets no ticket.
+    A host without a network writes a type 13 (domain.md 3(h)), and LSASS gets no ticket. Whoever logged on with a
+    remembered password (type 11) comes back with it: a type 11 whose 4634 tells type 2
+    (host-belkasoft-win10-domain-member Security 1379 to 1384, 2244 to 2249).
     """
     host, account = desktop.host, desktop.account
     split = desktop.session.linked is not None
     address = "127.0.0.1" if desktop.address == "LOCAL" else desktop.address
-    logon_type = 7 if host.address else 13
+    remembered = desktop.session.logon_type == 11
+    logon_type = 13 if not host.address else 11 if remembered else 7
     session, at = write_logon(
-        host, moment, account, logon_type, split=split, style=USER32, address=address, guid=ZERO_GUID
+        host,
+        moment,
+        account,
+        logon_type,
+        split=split,
+        style=USER32,
+        address=address,
+        guid=ZERO_GUID,
+        opened_by="unlock",
     )
     host.truth.presence(desktop.session, "active", at)
     records.unlocked(host, at, desktop.session, desktop.terminal)
-    at = close(host, spaced(host, at, 5, 20), session)
+    at = close(host, spaced(host, at, 5, 20), session, told_type=2 if logon_type == 11 else None)
     if host.address:
         verify(net, host, account, at, split=split)
-
-
-def mistype(
-    net: Network, moment: int, account: Account, host: Host, logon_type: int, *, is_locked: bool = False
-) -> None:
-    """A wrong password at the desk: Kerberos refuses (4771), the host says so (4625). The first controller is told."""
-    why = "locked_out" if is_locked else "wrong_password"
-    with host.truth.attempt(moment, account, host, source=None, logon_type=logon_type, reason=why):
-        if host.address:
-            _refuse(net, moment, account, host, is_locked=is_locked)
-        records.failed_logon(
-            host,
-            spaced(host, moment, 8, 60),
-            account,
-            logon_type,
-            USER32,
-            status=LOCKED if is_locked else 0xC000006D,
-            sub_status=0 if is_locked else WRONG_PASSWORD,
-            reason="%%2307" if is_locked else "%%2313",
-            workstation=host.name,
-            address="127.0.0.1",
-            port=0,
-        )
-
-
-def _refuse(net: Network, moment: int, account: Account, host: Host, *, is_locked: bool) -> None:
-    controller = net.controller_for(host, moment)
-    if is_locked:
-        net.refuse_locked(moment, account, host, controller)
-        return
-    net.refuse(moment, account, host, controller)
-    if controller is not net.controllers[0]:
-        net.refuse(spaced(controller, moment, 2, 9), account, host, net.controllers[0])
 
 
 def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
     """4647, then the end of the terminal session and of the logon session. `ends` False: the host goes down first."""
     host = desktop.host
     records.logoff_asked(host, moment, desktop.session)
-    at = _torn_down(desktop, moment)
+    at = torn_down(desktop, moment, ends=ends)
     if desktop.address != "LOCAL":
         at = spaced(host, at, 100, 400)
         desktop.tell(40, at, Reason=12)
@@ -274,38 +256,16 @@ def log_off(desktop: Desktop, moment: int, *, ends: bool = True) -> None:
     close(host, spaced(host, at, 900, 9000), desktop.session)
 
 
-def _torn_down(desktop: Desktop, moment: int) -> int:
+def torn_down(desktop: Desktop, moment: int, *, ends: bool = True) -> int:
+    """The end of the terminal session, and with it of the UAC prompts that it still had; gives the moment after."""
     host = desktop.host
     at = spaced(host, moment, 250, 900)
     desktop.tell(23, at)
+    if ends:
+        for prompt in desktop.prompts:
+            close(host, spaced(host, at, 0.8, 4), prompt)
     _notify(desktop, 7002, spaced(host, at, 5, 60))
     return at
-
-
-def log_off_fast(desktop: Desktop, moment: int) -> tuple[list[Session], int]:
-    """The logoff before a power off: a new terminal is ready before 4647, and the old one's managers stay for later.
-
-    Gives the sessions that are still to be logged off, and the moment after.
-    """
-    host = desktop.host
-    host.terminal += 1
-    host.console = host.terminal
-    host.console_managers, at = window_managers(host, moment, host.console)
-    at = spaced(host, at, 600, 900)
-    records.logoff_asked(host, at, desktop.session)
-    at = _torn_down(desktop, at)
-    if desktop.managers:
-        records.logoff(host, spaced(host, at, 200, 500), desktop.managers[0])
-    return desktop.managers[1:][::-1], at + SECOND // 2
-
-
-def run_as(net: Network, moment: int, desktop: Desktop, account: Account, *, stay: int) -> Session:
-    """A program started under another account: 4648 by the person, a type 2 pair by seclogo that is no desktop."""
-    host = desktop.host
-    session, at = log_on(net, moment, account, host, 2, split=True, style=SECLOGO, address="::1", by=desktop.session)
-    host.truth.hop(session.opened, desktop.session, session, "runas", "switch")
-    close(host, at + stay, session)
-    return session
 
 
 # --- remote desktop -------------------------------------------------------------------------------------------------
@@ -328,7 +288,7 @@ def connect(
     `by` is the session on the client from which somebody connects; `credential` as in the truth of hops.
     """
     connection = f"f420{new_guid(net.rng)[4:-4]}0000"
-    at = _knock(
+    at = knock(
         net,
         moment,
         client,
@@ -354,7 +314,7 @@ def connect(
     return desktop
 
 
-def _knock(
+def knock(
     net: Network,
     moment: int,
     client: Peer,
@@ -365,14 +325,22 @@ def _knock(
     privileged: bool,
     kerberos: bool = True,
     by: Session | None = None,
+    named: bool = True,
 ) -> int:
-    """The connection up to 1149; its type 3 session goes away half a minute later. Gives the moment of 1149."""
+    """The connection up to 1149; its type 3 session goes away half a minute later. Gives the moment of 1149.
+
+    `named`: the client gives its name where NTLM asks for it. Some give none: incident-velociraptor-rdp-dc
+    RDPAuth_Security 506483 and 506485.
+    """
     values = {"ConnType": "TCP", "ClientIP": f"{client.address}:{client.port()}"}
     host.log(131, moment, values, provider=RDP, activity=connection, user_sid=_NETWORK_SERVICE, process="rdp")
     at = spaced(host, moment, 5, 40)
     _tell_connections(host, 261, at, {"listenerName": "RDP-Tcp"}, connection)
     at = spaced(host, at, 700, 2500)
-    _network_level_logon(net, at, account, client, host, privileged=privileged, kerberos=kerberos, by=by)
+    name = client.name if named else ""
+    _network_level_logon(
+        net, at, account, client, host, privileged=privileged, kerberos=kerberos, by=by, workstation=name
+    )
     at = spaced(host, at, 60, 200)
     domain = net.domain.netbios if kerberos else ""
     accepted = {"Param1": account.name, "Param2": domain, "Param3": client.address}
@@ -395,6 +363,7 @@ def _network_level_logon(
     privileged: bool,
     kerberos: bool,
     by: Session | None,
+    workstation: str,
 ) -> None:
     if kerberos:
         ticket = net.service_ticket(moment, account, client, host.account)
@@ -402,7 +371,7 @@ def _network_level_logon(
         told: Authentication | None = ticket.told
     else:
         guid = ZERO_GUID
-        told = net.check_password(moment, account.name, client.name, net.controller_for(host, moment))
+        told = net.check_password(moment, account.name, workstation, net.controller_for(host, moment), asked_by=client)
     at = spaced(host, moment, 3, 40)
     session = host.open(account, 3, at, guid=guid, source=client)
     if told:
@@ -417,7 +386,7 @@ def _network_level_logon(
         session,
         records.KERBEROS if kerberos else records.NTLM,
         elevated=True,
-        workstation="-" if kerberos else client.name,
+        workstation="-" if kerberos else workstation,
         address=client.address,
         port=0,
         activity=True,
@@ -426,12 +395,36 @@ def _network_level_logon(
     records.logoff(host, at + host.rng.randint(20 * SECOND, 30 * SECOND), session)
 
 
+def refused(net: Network, moment: int, account: Account, client: Peer, host: Host, *, by: Session | None) -> None:
+    """An RDP connection of somebody who may not log on there: network level logon, tickets, a 4625 of type 10."""
+    connection = f"f420{new_guid(net.rng)[4:-4]}0000"
+    at = knock(net, moment, client, host, account=account, connection=connection, privileged=False, by=by)
+    at = spaced(host, at, 900, 2100)
+    why = NOT_GRANTED
+    net.sign_in(at - 6 * MILLISECOND, account, host)
+    net.service_ticket(at - 3 * MILLISECOND, account, host, host.account)
+    with host.truth.attempt(at, account, host, source=client, logon_type=10, reason=why.reason):
+        records.failed_logon(
+            host,
+            at,
+            account,
+            10,
+            USER32,
+            status=why.status,
+            sub_status=why.sub_status,
+            reason=why.text,
+            workstation=host.name,
+            address=client.address,
+            port=0,
+        )
+
+
 def disconnect(desktop: Desktop, moment: int, *, reason: int = 0) -> None:
     """The client goes away, the session stays: 4779, locked a second later; 40 and 24 with the client's address."""
     host = desktop.host
     desktop.connected = False
     host.truth.presence(desktop.session, "disconnected", moment)
-    _window_station(desktop, 4779, moment)
+    window_station(desktop, 4779, moment)
     desktop.tell(40, spaced(host, moment, 1, 9), Reason=reason)
     desktop.tell(24, spaced(host, moment, 60, 300))
     values = {"ReasonCode": reason}
@@ -446,7 +439,7 @@ def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer, *, by: 
     host.connections += 1
     desktop.address, desktop.client, desktop.number = client.address, client.name, host.connections
     privileged = desktop.session.linked is not None
-    at = _knock(
+    at = knock(
         net,
         moment,
         client,
@@ -459,13 +452,14 @@ def reconnect(net: Network, desktop: Desktop, moment: int, client: Peer, *, by: 
     at = spaced(host, at, 300, 900)
     desktop.connected = True
     host.truth.presence(desktop.session, "locked", at)
-    _window_station(desktop, 4778, at)
+    window_station(desktop, 4778, at)
     desktop.tell(25, spaced(host, at, 200, 900))
     unlock(net, desktop, spaced(host, at, 2000, 3000))
 
 
-def _window_station(desktop: Desktop, event_id: int, moment: int) -> None:
-    name = f"RDP-Tcp#{desktop.number}"
+def window_station(desktop: Desktop, event_id: int, moment: int) -> None:
+    """4778 or 4779 of a desktop under the name and address of the client that it has now."""
+    name = "Console" if desktop.address == "LOCAL" else f"RDP-Tcp#{desktop.number}"
     client = (desktop.client, desktop.address)
     records.window_station(desktop.host, event_id, moment, desktop.session, name=name, client=client)
 

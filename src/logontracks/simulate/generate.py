@@ -78,6 +78,12 @@ def _everything(seed: int, there: Found, people: Sequence[Life], span: Span) -> 
         if server.name.startswith("SRV"):
             lives.append(habits.run_tasks(company, server, company.services[server.name][0], span))
     lives.append(habits.back_up(company, span))
+    managed = [*company.net.controllers, *servers]
+    lives.append(habits.manage(company, there.manager, managed, span, Random(f"{seed} {there.manager.name}")))
+    rng = Random(f"{seed} strays")
+    for life in people:
+        if rng.random() < 0.25 and not life.person.admin and not life.person.laptop:
+            lives.append(habits.stray(life, rng.choice(files), span, rng))
     for copier in there.scanners:
         lives.append(habits.scan(company, copier, files[0], span, Random(f"{seed} {copier.name}")))
     for phone, account in there.phones:
@@ -110,6 +116,8 @@ def _computers(company: Company, span: Span) -> Iterator[Iterator[int]]:
     for host in net.members:
         yield power.member_traffic(net, host, span.begin, span.end)
     for host in net.hosts:
+        if "own_logons" in host.ways:
+            yield power.own_logons(net, host, span.begin, span.end)
         yield power.housekeeping(host, span.begin, span.end)
         yield power.noons(host, span.begin, span.end)
     for controller in net.controllers:

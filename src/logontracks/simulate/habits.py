@@ -11,7 +11,19 @@ from logontracks.simulate import desktop as desk
 from logontracks.simulate import power, records
 from logontracks.simulate.cast import Company
 from logontracks.simulate.desktop import Desktop
-from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, SYSTEM, Account, Host, Outsider, Session
+from logontracks.simulate.host import (
+    DAY,
+    HOUR,
+    MILLISECOND,
+    MINUTE,
+    NETWORK_SERVICE,
+    SECOND,
+    SYSTEM,
+    Account,
+    Host,
+    Outsider,
+    Session,
+)
 from logontracks.simulate.network import DISABLED, Files, refused_ntlm, spaced, visit, visit_ntlm
 from logontracks.simulate.offline import log_on_local
 from logontracks.simulate.people import EXPLORER, UPDATE, Life, help_out
@@ -64,11 +76,11 @@ def _visit_server(
     if admin is None or by is None:
         raise ValueError(f"{life.person.account.name} cannot administer")
     desktop = left.pop(server.name, None)
+    at = moment - 2 * SECOND
+    desk.remote_credentials(net, at, client, by, account=admin, server=server, service="TERMSRV")
     if desktop and desktop in company.remotes:
         desk.reconnect(net, desktop, moment, client, by=by)
     else:
-        at = moment - 2 * SECOND
-        desk.remote_credentials(net, at, client, by, account=admin, server=server, service="TERMSRV")
         desktop = desk.connect(net, moment, admin, client, server, split=True, by=by)
         company.remotes.append(desktop)
     now, end = moment + MINUTE, moment + rng.randint(8, 70) * MINUTE
@@ -189,6 +201,56 @@ def _log_on_service(
         privileged=True,
         joins=False,
     )
+
+
+def manage(company: Company, manager: Outsider, servers: Sequence[Host], span: Span, rng: Random) -> Iterator[int]:
+    """A tool that manages servers over WinRM with a password, now and then: many logons in a minute, each for itself.
+
+    The service asks as NETWORK SERVICE (4648), and the type 3 logon names the server as its own client and no address;
+    its LogonGuid is that of the 4769: nxlog-json-dc-attackrange T1047_attack_data 220334 to 220344.
+    """
+    account = company.accounts["svc-manage"]
+    for midnight in span.midnights():
+        moment = midnight + rng.randint(1, 23) * HOUR
+        for server in rng.sample(servers, min(2, len(servers))):
+            for _ in range(rng.randint(4, 12)):
+                moment += rng.randint(1000, 9000) * MILLISECOND
+                yield moment
+                if server.is_up(moment) and server.is_up(moment + 3 * SECOND):
+                    _manage_once(company, manager, server, moment, account)
+
+
+def _manage_once(company: Company, manager: Outsider, server: Host, moment: int, account: Account) -> None:
+    own = server.own
+    service = Account(own.name, NETWORK_SERVICE.sid, own.domain)
+    session, at = desk.log_on(
+        company.net,
+        moment,
+        account,
+        server,
+        3,
+        split=False,
+        style=ADVAPI_SVCHOST,
+        address="-",
+        by=Session(service, 5, 0, server, logon_id=0x3E4),
+        privileged=True,
+        source=manager,
+        opened_by="winrm",
+    )
+    desk.close(server, at + server.rng.randint(400, 2000) * MILLISECOND, session)
+
+
+def stray(life: Life, server: Host, span: Span, rng: Random) -> Iterator[int]:
+    """Somebody wants to a server by RDP who must not: the password is right, and the server refuses.
+
+    host-belkasoft-win10-domain-member Security 1018, 1020 and 1105.
+    """
+    moment = span.begin + rng.randrange(span.days) * DAY + life.person.arrives + rng.randint(60, 180) * MINUTE
+    for _ in range(rng.randint(1, 3)):
+        yield moment
+        if life.desktop and life.host.address and server.is_up(moment):
+            desk.refused(life.net, moment, life.person.account, life.host, server, by=life.desktop.session)
+        moment += rng.randint(9, 60) * SECOND
 
 
 # --- devices and kiosks ---------------------------------------------------------------------------------------------

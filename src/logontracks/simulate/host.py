@@ -21,10 +21,13 @@ MINUTE = 60 * SECOND
 NTLM_CHECKED = 8004
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+_TICK = SECOND // 64
 
 ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 
 Role = Literal["controller", "server", "workstation"]
+Way = Literal["anonymous", "clock_set", "dropped", "false_alarm", "late_words", "link_local", "own_logons"]
+"""What some hosts do and others do not; docs/howto/simulate.md has where real ones did."""
 
 
 _EPOCH = filetime(datetime(1970, 1, 1, tzinfo=UTC))
@@ -142,6 +145,16 @@ class Build:
     number: int
     versions: Mapping[tuple[str, int], int]
 
+    @property
+    def is_old(self) -> bool:
+        """Windows 7 or Server 2008 R2.
+
+        It has no ActivityIDs, no sessions of window managers and nothing that joins the halves of a logon; winlogon.exe
+        asks for desktops; and its clock ticks 64 times a second, so that what one call writes bears one time:
+        evtx-parser-edge-cases/security.evtx 127 to 130, 1287 to 1292.
+        """
+        return self.number < 9200
+
 
 class Hint(NamedTuple):
     """What LSASS makes ActivityIDs of: two times of its start and a small number."""
@@ -236,6 +249,7 @@ class Host:
     is_member: bool = True
     clock: list[tuple[int, int]] = field(default_factory=list)  # since when it is ahead of the true time, and by what
     former: list[tuple[int, str]] = field(default_factory=list)  # full names of before, and until when
+    ways: frozenset[Way] = frozenset()
     _next_port: int = 49_800
     _sessions: list[Session] = field(default_factory=list)
     _records: dict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
@@ -250,10 +264,20 @@ class Host:
         return Account(f"{self.name}$", f"{self.domain.sid}-{self.rid}", self.domain.netbios, self.domain.realm)
 
     @property
+    def own(self) -> Account:
+        """The computer account as the host itself writes it."""
+        return Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
+
+    @property
+    def link_local(self) -> str:
+        """The address that it has on its own network alone."""
+        rng = Random(f"{self.name} {self.domain.sid}")
+        return "fe80::" + ":".join(f"{rng.randrange(0x1000, 0x10000):x}" for _ in range(4))
+
+    @property
     def system(self) -> Session:
         """The operating system as the subject of its own records: SYSTEM's SID under the computer's name."""
-        own = Account(f"{self.name}$", SYSTEM.sid, self.domain.netbios, self.domain.realm)
-        return Session(own, 0, 0, self, logon_id=0x3E7)
+        return Session(self.own, 0, 0, self, logon_id=0x3E7)
 
     def names(self) -> list[str]:
         """All names it has had, in lower case."""
@@ -430,6 +454,8 @@ class Host:
 
     def _event(self, record: _Record) -> Event:
         activity = record.activity
+        if self.build.is_old:
+            activity = False
         if activity is True:
             boot = self.boot_at(record.moment)
             activity = _activity_id(boot.hints[self.rng.random() < 0.004], self.shown(boot.started) - boot.started)
@@ -439,9 +465,10 @@ class Host:
                 self.shown(value) if form == "FILETIME" and type(value) is int and value else value
                 for (_, form), value in zip(record.template.fields, values, strict=True)
             ]
+        shown = self.shown(record.moment)
         return Event(
             record.template,
-            self.shown(record.moment),
+            shown - shown % _TICK if self.build.is_old else shown,
             self.name_at(record.moment),
             values,
             activity_id=activity or None,

@@ -14,6 +14,7 @@ from logontracks.simulate.logs import Log
 from logontracks.simulate.templates import AUDIT_FAILURE, EVENTLOG, EVENTLOG_CLASSIC, LSM, RCM
 
 _SENTENCES = {
+    (LSM, 39): "Session {0} has been disconnected by session {1}",
     (LSM, 40): "Session {0} has been disconnected, reason code {1}",
     (RCM, 261): "Listener {0} received a connection",
     (EVENTLOG_CLASSIC, 6009): "Microsoft (R) Windows (R) {0} {1} {2} {3}.",

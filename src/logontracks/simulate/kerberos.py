@@ -4,7 +4,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from random import Random
 
-from logontracks.simulate.host import DAY, HOUR, MILLISECOND, Account, Domain, Host, Peer, new_guid
+from logontracks.simulate.host import DAY, HOUR, MILLISECOND, ZERO_GUID, Account, Domain, Host, Peer, new_guid
 from logontracks.simulate.templates import AUDIT_FAILURE, NETLOGON
 from logontracks.simulate.truth import Authentication, Truth, spelled
 
@@ -223,6 +223,29 @@ class Network:
         }
         controller.log(4771, moment, values, keywords=AUDIT_FAILURE)
 
+    def refuse_own_service(self, moment: int, account: Account, client: Peer) -> None:
+        """A 4769 that fails with 0x1b: a program of a person cannot be given a ticket as a service can.
+
+        otrf-multihost-json covenant_dcom_iertutil_dll_hijack 780644 and 780649.
+        """
+        controller = self.controller_for(client, moment)
+        values = {
+            "TargetUserName": f"{account.name}@{self.domain.realm}",
+            "TargetDomainName": self.domain.realm,
+            "ServiceName": account.name,
+            "ServiceSid": "S-1-0-0",
+            "TicketOptions": 0x40810000,
+            "TicketEncryptionType": _NO_TICKET,
+            **_address(controller, client),
+            "Status": 0x1B,
+            "LogonGuid": ZERO_GUID,
+            "TransmittedServices": "-",
+            "RequestTicketHash": "-",
+            "ResponseTicketHash": "-",
+            **_NO_ENCRYPTION_TYPES,
+        }
+        controller.log(4769, moment, values, keywords=AUDIT_FAILURE)
+
     def refuse_locked(self, moment: int, account: Account, client: Peer, controller: Host) -> None:
         """A failed 4768 with code 0x12: the account cannot be used, whatever the password."""
         values = {
@@ -252,10 +275,12 @@ class Network:
         status: int = 0,
         *,
         server: Host | None = None,
+        asked_by: Peer | None = None,
     ) -> Authentication | None:
         """4776: NTLM. The record has neither the client's address nor the server that asked. None: it was refused.
 
-        A controller that audits NTLM tells the server, in 8004 of its NTLM log (domain.md 3(d)).
+        `asked_by`: the client, where `workstation`, the name that it gives, is not its own. A controller that audits
+        NTLM tells the server, in 8004 of its NTLM log (domain.md 3(d)).
         """
         values = {
             "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
@@ -273,7 +298,8 @@ class Network:
                 "SChannelType": 2,
             }
             controller.log(8004, moment + MILLISECOND, asked, provider=NETLOGON)
-        return None if status else self.truth.authenticated(moment, name, workstation, controller)
+        client = asked_by.name if asked_by else workstation
+        return None if status else self.truth.authenticated(moment, name, client, controller)
 
     def _log_service_ticket(
         self,

@@ -10,11 +10,11 @@ from random import Random
 from typing import assert_never
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import power, records, sleep
+from logontracks.simulate import power, prompts, records, sleep, takeover
 from logontracks.simulate.cast import Company, Person
 from logontracks.simulate.desktop import Desktop
-from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND
-from logontracks.simulate.network import Files, visit, visit_ntlm
+from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Account, Outsider
+from logontracks.simulate.network import Files, visit, visit_called_back, visit_ntlm
 from logontracks.simulate.offline import log_on_cached
 from logontracks.simulate.records import IPC, WRITE
 
@@ -95,6 +95,9 @@ class Life:
         yield from self._work(desktop, now, leaving - MINUTE)
         yield leaving
         self._let_go(leaving - SECOND)
+        if person.evening == "lock" and person.comes_back and self.rng.random() < person.comes_back:
+            yield from self._come_back(desktop, leaving)
+            return None
         keeps = self._leave(desktop, leaving)
         if person.laptop:
             yield leaving + 30 * SECOND
@@ -120,6 +123,20 @@ class Life:
             case _:
                 assert_never(person.evening)
         return None
+
+    def _come_back(self, desktop: Desktop, leaving: int) -> Iterator[int]:
+        """The desk was left unlocked: in the evening its owner goes on from a machine at home, and logs off there."""
+        moment = leaving + self.rng.randint(40, 150) * MINUTE
+        yield moment
+        digits = f"{self.rng.randrange(10_000):04}"
+        home = Outsider(f"HOME-{digits}", f"10.20.241.{self.rng.randint(20, 220)}")
+        now, end = takeover.take_over(self.net, desktop, moment, home), moment + self.rng.randint(8, 45) * MINUTE
+        while (now := now + self.rng.randint(30 * SECOND, 400 * SECOND)) < end:
+            yield now
+            program = self.rng.choice(_PROGRAMS)
+            records.process_started(self.host, now, desktop.session, program, parent=EXPLORER)
+        yield max(now, end)
+        desk.log_off(desktop, max(now, end))
 
     def _let_go(self, moment: int) -> None:
         """The desk is left: remote desktops that were opened from it lose their client."""
@@ -180,7 +197,7 @@ class Life:
         person, host = self.person, self.host
         if self.rng.random() < 0.25:
             logon_type = 2 if desktop is None else 7
-            desk.mistype(self.net, moment - 9 * SECOND, person.account, host, logon_type)
+            prompts.mistype(self.net, moment - 9 * SECOND, person.account, host, logon_type)
         if desktop is not None:
             desk.unlock(self.net, desktop, moment)
             self.desktop = desktop
@@ -207,7 +224,7 @@ class Life:
 
     def _back_from_pause(self, desktop: Desktop, moment: int) -> None:
         if self.rng.random() < 0.15:
-            desk.mistype(self.net, moment - 6 * SECOND, self.person.account, self.host, 7)
+            prompts.mistype(self.net, moment - 6 * SECOND, self.person.account, self.host, 7)
         if self._will_forget(moment):
             self._lock_out(moment - 11 * MINUTE)
         desk.unlock(self.net, desktop, moment)
@@ -239,6 +256,13 @@ class Life:
             if now > end - 2 * MINUTE:
                 return
             yield now
+            if person.prompts and person.admin and self.rng.random() < person.prompts:
+                self._ask_administrator(desktop, person.admin, now)
+                continue
+            if person.called_back and host.address and self.rng.random() < person.called_back:
+                stay = self.rng.randint(8, 30) * SECOND
+                visit_called_back(self.net, now, person.account, host, person.files_at, stay=stay, by=by)
+                continue
             chance = self.rng.random()
             if chance < 0.72 or not host.address:
                 program = self.rng.choice(_PROGRAMS)
@@ -252,6 +276,13 @@ class Life:
             else:
                 shares, stay = [self.company.public], 12 * SECOND
                 visit_ntlm(self.net, now, person.account, host, person.files_at, shares=shares, stay=stay, by=by)
+
+    def _ask_administrator(self, desktop: Desktop, admin: Account, moment: int) -> None:
+        """A program wants more rights: the second account's name and password, now and then a wrong one first."""
+        if self.rng.random() < 0.2:
+            prompts.mistype_prompt(self.net, moment - 6 * SECOND, desktop, admin)
+        stay = self.rng.randint(5000, 6000) * MILLISECOND if self.rng.random() < 0.4 else None
+        prompts.prompt(moment, desktop, admin, stay=stay)
 
     def _open_share(self, desktop: Desktop, moment: int) -> None:
         person = self.person
@@ -280,11 +311,11 @@ class Life:
         now = moment
         for _ in range(5):
             now += self.rng.randint(6 * SECOND, 16 * SECOND)
-            desk.mistype(self.net, now, account, host, 7)
+            prompts.mistype(self.net, now, account, host, 7)
         for controller in dict.fromkeys((self.net.controllers[0], self.net.controller_for(host, now))):
             now += self.rng.randint(3 * MILLISECOND, 90 * MILLISECOND)
             records.account_lockout(controller, now, account, host.name)
-        desk.mistype(self.net, now + 20 * SECOND, account, host, 7, is_locked=True)
+        prompts.mistype(self.net, now + 20 * SECOND, account, host, 7, is_locked=True)
         self.locked_out_at = now
 
 
@@ -293,7 +324,7 @@ def help_out(company: Company, helper: Life, life: Life, moment: int) -> None:
     desktop, admin = helper.desktop_at(moment), helper.person.admin
     if admin is None:
         raise ValueError(f"{helper.person.account.name} is no administrator")
-    as_admin = desk.run_as(company.net, moment, desktop, admin, stay=12 * MINUTE)
+    as_admin = prompts.run_as(company.net, moment, desktop, admin, stay=12 * MINUTE)
     console = rf"{records.SYSTEM32}\mmc.exe"
     command_line = "mmc.exe dsa.msc"
     at = moment + SECOND

@@ -20,7 +20,7 @@ from logontracks.simulate.host import (
 )
 from logontracks.simulate.kerberos import Network
 from logontracks.simulate.network import Files, own_traffic, spaced, visit
-from logontracks.simulate.records import ADVAPI_SERVICES, ADVAPI_WININIT, SYSVOL
+from logontracks.simulate.records import ADVAPI_SERVICES, ADVAPI_WININIT, NETWORK, SYSVOL, Caller, Style
 from logontracks.simulate.templates import (
     EVENTLOG,
     EVENTLOG_CLASSIC,
@@ -29,6 +29,7 @@ from logontracks.simulate.templates import (
     KERNEL_POWER,
     USER32,
 )
+from logontracks.simulate.timekeeping import VMWARE_TOOLS, set_clock
 from logontracks.simulate.window_managers import window_managers
 
 _RESERVED = {SYSTEM.name: 0x3E7, LOCAL_SERVICE.name: 0x3E5, NETWORK_SERVICE.name: 0x3E4}
@@ -39,9 +40,12 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     """A start: the kernel at `moment`, LSASS some seconds later, the services, the first talk with a controller.
 
     The log service starts after the kernel, so 13, 12, 27 and 41 stand in the log after 6009 and 6005, with earlier
-    times. `crashed_at`: the last sign of life before, when the host went down without a word.
+    times. `crashed_at`: the last sign of life before, when the host went down without a word. Now and then 41 is told
+    of a host that shut down as it should: host-belkasoft-win10-domain-member System 1147 to 1162, without 6008.
     """
     host.start(moment)
+    if "clock_set" in host.ways:
+        _clock_set(host, moment)
     host.terminal = host.console = 1
     host.dozes = 0
     net.forget_tickets(host)
@@ -52,7 +56,8 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
     at = spaced(host, at, 60, 200)
     service_started(host, at, SYSTEM)
     at = spaced(host, at, 20, 60)
-    _session_zero(host, at)
+    if not host.build.is_old:
+        _session_zero(host, at)
     managers, at = window_managers(host, spaced(host, at, 10, 40), 1)
     host.console_managers = managers
     for account in (NETWORK_SERVICE, LOCAL_SERVICE, *(SYSTEM,) * 6):
@@ -60,7 +65,11 @@ def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None
         service_started(host, at, account)
     at = spaced(host, at, 400, 1500)
     _log_service_started(host, at, moment, crashed_at)
+    if crashed_at is not None and "dropped" in host.ways:
+        _records_dropped(host, at, moment)
     at = spaced(host, at, 9000, 15_000)
+    if "anonymous" in host.ways:
+        _anonymous(host, spaced(host, at, 300, 9000))
     if not host.address:
         return
     net.sign_in(at, host.account, host, spelling=net.domain.realm)
@@ -87,37 +96,67 @@ def _log_service_started(host: Host, moment: int, started: int, crashed_at: int 
         day = f"\u200e{then.month}/\u200e{then.day}/\u200e{then.year}"
         uptime = (crashed_at - host.boots[-2].started) // SECOND
         _classic(host, 6008, moment, (clock, day, "", "", str(uptime), "", ""))
-    _classic(host, 6009, moment, ("10.00.", str(host.build.number), "", "Multiprocessor Free", "0"))
+    old = host.build.is_old
+    release, pack = ("6.01.", "Service Pack 1") if old else ("10.00.", "")
+    _classic(host, 6009, moment, (release, str(host.build.number), pack, "Multiprocessor Free", "0"))
     _classic(host, 6005, moment, ("",))
     uptime_told(host, moment)
     before = host.boots[-2]
     if crashed_at is None and before.stopped is not None:
         stopped = before.stopped
         power = {"ShutdownActionType": 5, "ShutdownEventCode": 0, "ShutdownReason": 5}
-        host.log(
-            109, stopped - SECOND // 4, power, provider=KERNEL_POWER, written=moment + MILLISECOND, process="winlogon"
-        )
+        if not old:
+            at = stopped - SECOND // 4
+            host.log(109, at, power, provider=KERNEL_POWER, written=moment + MILLISECOND, process="winlogon")
         host.log(
             13, stopped, {"StopTime": stopped}, provider=KERNEL_GENERAL, process="kernel", written=moment + MILLISECOND
         )
     at = started + host.rng.randint(150, 190) * MILLISECOND
     version: dict[str, object] = {
-        "MajorVersion": 10,
-        "MinorVersion": 0,
+        "MajorVersion": 6 if old else 10,
+        "MinorVersion": 1 if old else 0,
         "BuildVersion": host.build.number,
-        "QfeVersion": 4291,
+        "QfeVersion": 24_545 if old else 4291,
     }
     rest = {"ServiceVersion": 0, "BootMode": 0, "StartTime": started}
     boot_type = {"BootType": 0, "LoadOptions": " NOEXECUTE=OPTIN"}
     told: list[tuple[str, int, int, dict[str, object]]] = [
         (KERNEL_GENERAL, 12, at, version | rest),
-        (KERNEL_BOOT, 27, at + 3000, boot_type),
+        *([] if old else [(KERNEL_BOOT, 27, at + 3000, boot_type)]),
     ]
-    if crashed_at is not None:
+    if crashed_at is not None or ("false_alarm" in host.ways and host.rng.random() < 0.15):
         told.append((KERNEL_POWER, 41, at + SECOND, _LOST_POWER))
     for provider, event_id, early, values in told:
         written = moment + 2 * MILLISECOND
         host.log(event_id, early, values, provider=provider, user_sid=_LOCAL_SYSTEM, process="kernel", written=written)
+
+
+def _clock_set(host: Host, moment: int) -> None:
+    """A virtual machine starts with a clock that is a little off, and has it set when it is up.
+
+    evtx-parser-edge-cases/security.evtx 259, 292 and 2039, each within some seconds of 4608; 4616 stands behind records
+    with later times.
+    """
+    right = host.shown(moment) - moment
+    off = host.rng.randint(150, 900) * host.rng.choice((1, 1, -1))
+    host.clock.append((moment, right + off * MILLISECOND))
+    set_clock(host, moment + host.rng.randint(11, 14) * SECOND, right, program=VMWARE_TOOLS)
+
+
+def _anonymous(host: Host, moment: int) -> None:
+    """A null session, once a start: of nobody, from nowhere, by NTLM V1, and never logged off.
+
+    evtx-parser-edge-cases/security.evtx 32, 78 and 172; incident-velociraptor-rdp-dc RDPAuth_Security 506188.
+    """
+    session = host.open(Account("ANONYMOUS LOGON", "S-1-5-7", "NT AUTHORITY"), 3, moment)
+    style = Style("NtLmSsp ", "NTLM", NETWORK, "NTLM V1", activity=False)
+    records.logon(host, moment, session, style, elevated=False, workstation="")
+
+
+def _records_dropped(host: Host, moment: int, started: int) -> None:
+    """1101 after a crash: written before 4608, with a later time (host-belkasoft-win10-domain-member Security 2370)."""
+    at = spaced(host, moment, 60, 130)
+    host.log(1101, at, {"Reason": 0}, provider=EVENTLOG, process="eventlog", written=started)
 
 
 _LOST_POWER: dict[str, object] = {
@@ -156,14 +195,17 @@ def shut_down(
     """A restart asked for by a person: 1074, 4647, 23, 7002, 6006, 1100; no 4634 for the person, 13 comes later."""
     told_shutdown(host, moment, by, program="RuntimeBroker.exe", kind=kind, reason=reason)
     at = spaced(host, moment, 900, 2400)
+    # the log service says that it ends before it writes what it was told at last: evtx-parser-edge-cases/security.evtx
+    # 273 and 274, host-belkasoft-win10-domain-member Security 3245 and 3246, System 189 and 190
+    last_words = (at - 1, moment - 1) if "late_words" in host.ways and host.rng.random() < 0.6 else (None, None)
     for desktop in desktops:
         log_off(desktop, at, ends=False)
         at = spaced(host, at, 1800, 3500)
     if host.console_managers and not any(desktop.address == "LOCAL" for desktop in desktops):
         records.logoff(host, at, host.console_managers[0])
     at = spaced(host, at, 1200, 2600)
-    _classic(host, 6006, at, ("",))
-    host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog")
+    _classic(host, 6006, at, ("",), written=last_words[1])
+    host.log(1100, at + MILLISECOND, {}, provider=EVENTLOG, process="eventlog", written=last_words[0])
     host.boots[-1].silent = at + MILLISECOND
     host.boots[-1].stopped = spaced(host, at, 4000, 7000)
     host.boots[-1].end_kind = "shutdown"
@@ -184,8 +226,8 @@ def uptime_told(host: Host, moment: int) -> None:
     _classic(host, 6013, moment, ("", "", "", "", str(uptime), "60", "0 Coordinated Universal Time"))
 
 
-def _classic(host: Host, event_id: int, moment: int, strings: tuple[str, ...]) -> None:
-    host.log(event_id, moment, strings, provider=EVENTLOG_CLASSIC, process="none")
+def _classic(host: Host, event_id: int, moment: int, strings: tuple[str, ...], *, written: int | None = None) -> None:
+    host.log(event_id, moment, strings, provider=EVENTLOG_CLASSIC, process="none", written=written)
 
 
 def service_started(host: Host, moment: int, account: Account) -> Session:
@@ -245,6 +287,38 @@ def noons(host: Host, begin: int, end: int) -> Iterator[int]:
         yield moment
         if host.is_up(moment):
             uptime_told(host, spaced(host, moment, 0, 20))
+
+
+def own_logons(net: Network, host: Host, begin: int, end: int) -> Iterator[int]:
+    """Every eight hours a task of the host logs its computer account on to the host: 4648, and a session of no length.
+
+    incident-jpcert-japanese-csv Appendix1_Security 3207 to 3210 and 3230 to 3233;
+    otrf-multihost-json empire_persistence_registry_modification_run_keys_standard_user, WORKSTATION5 47543 to 47547.
+    """
+    program = "taskhost.exe" if host.build.is_old else "taskhostw.exe"
+    task = Caller(rf"{records.SYSTEM32}\{program}", process_id=4 * host.rng.randint(300, 2000))
+    moment = begin + host.rng.randrange(8 * HOUR)
+    while moment < end:
+        yield moment
+        if host.address and host.is_up(moment):
+            _log_on_to_itself(net, moment, host, task)
+        moment += 8 * HOUR + host.rng.randint(0, 3) * SECOND
+
+
+def _log_on_to_itself(net: Network, moment: int, host: Host, task: Caller) -> None:
+    ticket = net.service_ticket(moment - 4 * MILLISECOND, host.account, host, host.account, fresh=True)
+    itself = f"{host.name.lower()}$"
+    caller = task.values(host, moment)
+    records.explicit_credentials(
+        host, moment, host.system, host.own, caller, server=itself, service=itself, guid=ticket.guid
+    )
+    at = spaced(host, moment, 0.05, 0.1)
+    session = host.open(host.own, 3, at, guid=ticket.server_guid)
+    net.truth.used(ticket.told, session)
+    records.privileges(host, at, session)
+    at = spaced(host, at, 0.05, 0.1)
+    records.logon(host, at, session, records.KERBEROS, elevated=True, domain=net.domain.realm)
+    records.logoff(host, spaced(host, at, 0.05, 0.2), session)
 
 
 def controller_traffic(net: Network, controller: Host, begin: int, end: int) -> Iterator[int]:

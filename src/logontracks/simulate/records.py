@@ -35,11 +35,12 @@ class Caller:
     """The process that asked for a logon: a program by its full path, or none for logons from the network."""
 
     path: str
-    process: str = ""  # its name for Host.pid; empty: no process
+    process: str = ""  # its name for Host.pid; empty: no process that runs all the time
+    process_id: int = 0
 
     def values(self, host: Host, moment: int) -> dict[str, object]:
         return {
-            "ProcessId": host.pid(self.process, moment) if self.process else 0,
+            "ProcessId": host.pid(self.process, moment) if self.process else self.process_id,
             "ProcessName": self.path,
         }
 
@@ -73,6 +74,11 @@ ADVAPI_WINLOGON = Style("Advapi  ", "Negotiate", WINLOGON)
 ADVAPI_WININIT = Style("Advapi  ", "Negotiate", WININIT)
 ADVAPI_SVCHOST = Style("Advapi  ", "Negotiate", SVCHOST)
 SECLOGO = Style("seclogo", "Negotiate", SVCHOST)
+
+
+def caller_of(host: Host, style: Style) -> Caller:
+    """The program that asks for such a logon: older Windows has winlogon.exe where newer has a service."""
+    return WINLOGON if style is USER32 and host.build.is_old else style.caller
 
 
 def subject(session: Session | None) -> dict[str, object]:
@@ -127,7 +133,7 @@ def logon(
         "TransmittedServices": "-",
         "LmPackageName": style.lm_package,
         "KeyLength": style.key_length,
-        **style.caller.values(host, moment),
+        **caller_of(host, style).values(host, moment),
         "IpAddress": address,
         "IpPort": str(port),
         "ImpersonationLevel": impersonation,
@@ -165,10 +171,13 @@ def privileges(host: Host, moment: int, session: Session, *, activity: bool = Tr
     host.log(4672, moment, values, activity=activity)
 
 
-def logoff(host: Host, moment: int, session: Session) -> None:
-    """4634: the session is no more. A desktop was over when its user asked for it."""
+def logoff(host: Host, moment: int, session: Session, *, told_type: int | None = None) -> None:
+    """4634: the session is no more. A desktop was over when its user asked for it.
+
+    `told_type`: the type that the record tells, where it is not that of the logon.
+    """
     session.ended = session.ended or moment
-    host.log(4634, moment, {**target(session), "LogonType": session.logon_type})
+    host.log(4634, moment, {**target(session), "LogonType": told_type or session.logon_type})
 
 
 def logoff_asked(host: Host, moment: int, session: Session) -> None:
@@ -238,7 +247,7 @@ def failed_logon(
         "TransmittedServices": "-",
         "LmPackageName": "-",
         "KeyLength": 0,
-        **style.caller.values(host, moment),
+        **caller_of(host, style).values(host, moment),
         "IpAddress": address,
         "IpPort": str(port),
     }

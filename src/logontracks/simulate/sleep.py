@@ -5,11 +5,12 @@ rising. The sequence is that of host-belkasoft-win10-domain-member, System 637 t
 """
 
 from logontracks.simulate import records
-from logontracks.simulate.desktop import Desktop, log_off_fast
-from logontracks.simulate.host import MILLISECOND, SECOND, Account, Host
+from logontracks.simulate.desktop import Desktop, torn_down
+from logontracks.simulate.host import MILLISECOND, SECOND, Account, Host, Session
 from logontracks.simulate.network import spaced
 from logontracks.simulate.power import told_shutdown
 from logontracks.simulate.templates import KERNEL_BOOT, KERNEL_GENERAL, KERNEL_POWER
+from logontracks.simulate.window_managers import window_managers
 
 _SLEEPING, _HIBERNATE, _SHUTDOWN = 4, 5, 6  # states of power as the kernel numbers them
 _LOCAL_SYSTEM = "S-1-5-18"
@@ -21,9 +22,31 @@ def power_off(host: Host, moment: int, by: Account, desktop: Desktop) -> None:
     The window manager of the screen is only logged off when the host wakes.
     """
     told_shutdown(host, moment, by, program="winlogon.exe", kind="power off", reason=_NO_TITLE)
-    managers, at = log_off_fast(desktop, spaced(host, moment, 300, 500))
+    managers, at = _log_off(desktop, spaced(host, moment, 300, 500))
     _doze(host, spaced(host, at, 300, 600), _SHUTDOWN, _HIBERNATE)
     host.unfinished = managers
+
+
+def _log_off(desktop: Desktop, moment: int) -> tuple[list[Session], int]:
+    """The logoff before a power off: a new terminal is ready before 4647, and the old one's managers stay for later.
+
+    The screen is taken from the terminal that is gone already: 39, 40 and 24 of it stand behind its 23
+    (host-belkasoft-win10-domain-member LocalSessionManager 105 to 109, 116 to 120).
+    Gives the sessions that are still to be logged off, and the moment after.
+    """
+    host = desktop.host
+    host.terminal += 1
+    host.console = host.terminal
+    host.console_managers, at = window_managers(host, moment, host.console)
+    at = spaced(host, at, 600, 900)
+    records.logoff_asked(host, at, desktop.session)
+    at = spaced(host, torn_down(desktop, at), 70, 150)
+    desktop.tell(39, at, TargetSession=desktop.terminal, Source=desktop.terminal)
+    desktop.tell(40, at, Reason=11)
+    desktop.tell(24, spaced(host, at, 30, 90))
+    if desktop.managers:
+        records.logoff(host, spaced(host, at, 200, 500), desktop.managers[0])
+    return desktop.managers[1:][::-1], at + SECOND // 2
 
 
 _NO_TITLE = "No title for this reason could be found"

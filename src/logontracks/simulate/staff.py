@@ -8,13 +8,14 @@ from logontracks.simulate.cast import (
     SERVER_2019,
     SERVER_2022,
     SERVER_2025,
+    WINDOWS_7,
     WINDOWS_10,
     WINDOWS_11,
     Company,
     Evening,
     Person,
 )
-from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role
+from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND, Account, Build, Domain, Host, Outsider, Role, Way
 from logontracks.simulate.kerberos import Network
 from logontracks.simulate.leases import Pool
 from logontracks.simulate.network import Files
@@ -71,13 +72,17 @@ def plan(hosts: int) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is: the company, its kiosks, the devices that log on by themselves, and a second domain."""
+    """What there is: the company, its kiosks, the devices that log on by themselves, a second domain.
+
+    `manager`: the machine that servers are managed from, without logs here.
+    """
 
     company: Company
     kiosks: tuple[Host, ...]
     scanners: tuple[Outsider, ...]
     phones: tuple[tuple[Outsider, Account], ...]
     partner: Company | None
+    manager: Outsider
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ def found(seed: int, *, hosts: int, users: int | None, begin: int, days: int) ->
             for number, account in enumerate(leavers, 1)
         ),
         partner,
+        Outsider("MGMT-01", "10.20.3.90"),
     )
 
 
@@ -176,9 +182,26 @@ def _hosts(start: _Start, domain: Domain, truth: Truth, kinds: Sequence[_Kind]) 
         up_s = start.rng.randint(4 * 86_400, 40 * 86_400 if role != "workstation" else 9 * 86_400)
         boot = host.start(start.begin - up_s * SECOND)
         host.console_managers = open_managers(host, boot.started + 8 * SECOND, 1)
+        host.ways = _ways(host, start)
         hosts[name] = host
         truth.joined(host)
     return hosts
+
+
+def _ways(host: Host, start: _Start) -> frozenset[Way]:
+    """What a host does that not each one does: clients are machines of their own, servers virtual ones."""
+    rng = Random(f"{start.seed} {host.domain.netbios} {host.name} ways")
+    is_client = host.role == "workstation"
+    likely: dict[Way, float] = {
+        "anonymous": 0.7 if host.build is SERVER_2019 else 0,
+        "clock_set": 0 if is_client else 0.8,
+        "dropped": 0.6,
+        "false_alarm": 0.5 if is_client else 0,
+        "late_words": 0.9,
+        "link_local": 0.7 if host.role == "controller" else 0,
+        "own_logons": 0.4 if is_client else 0,
+    }
+    return frozenset(way for way, share in likely.items() if rng.random() < share)
 
 
 class _People:
@@ -186,6 +209,7 @@ class _People:
 
     def __init__(self, company: Company, start: _Start) -> None:
         self.company, self.rng, self.begin, self.days = company, start.rng, start.begin, start.days
+        self.seed = start.seed
         self.people: dict[str, Person] = {}
         self.accounts: dict[str, Account] = {}
         self.services: dict[str, list[Account]] = {}
@@ -198,6 +222,7 @@ class _People:
         if servers:
             self._account("svc-backup", "service")
             self._account("svc-scan", "service")
+            self._account("svc-manage", "service")
 
     def _account(self, name: str, kind: str, *, person: str | None = None) -> Account:
         domain = self.company.net.domain
@@ -227,6 +252,10 @@ class _People:
         is_admin = shift == 0 and len(self.people) % 9 == 1
         admin = self._account(f"adm-{name}", "administrator", person=name) if is_admin else None
         laptop = not shared and not is_admin and self.company.office is not None and rng.random() < 0.35
+        own = Random(f"{self.seed} {name} {host.name}")
+        if not (shift or shared or laptop or is_admin) and own.random() < 0.2:
+            host.build, host.console_managers = WINDOWS_7, []
+            host.ways |= {"anonymous"}
         department = "IT" if is_admin else rng.choice(tuple(_DEPARTMENTS))
         number = len(self.apps) and rng.randrange(len(self.apps))
         app = self.apps[number] if self.apps else self.files[0]
@@ -235,7 +264,7 @@ class _People:
         person = Person(
             account,
             host,
-            split=is_admin or rng.random() < 0.2,
+            split=is_admin or rng.random() < (0.5 if host.build.is_old else 0.2),
             arrives=arrives,
             lunch=arrives + rng.randint(210, 270) * MINUTE,
             leaves=arrives + (450 if shared else rng.randint(440, 560)) * MINUTE,
@@ -245,7 +274,7 @@ class _People:
             app_as=self.services[app.name][0] if app.name in self.services else app.account,
             pause=arrives + rng.randint(320, 380) * MINUTE,
             weekdays=weekdays,
-            evening=self._evening(laptop=laptop, shared=shared),
+            evening=self._evening(laptop=laptop, shared=shared, starts_fast=not host.build.is_old),
             admin=admin,
             restarts=self._moments(0.5, arrives) if not shared else (),
             crashes=self._moments(0.06, arrives) if not shared else (),
@@ -256,6 +285,9 @@ class _People:
             ntlm=rng.choice((0.005, 0.015, 0.015, 0.2)),
             late=rng.choice((0, 0.02, 0.1)),
             leaks=rng.choice((0.02, 0.1, 0.3)),
+            comes_back=own.choice((0, 0.25)),
+            prompts=0.02 if admin else 0,
+            called_back=own.choice((0, 0, 0, 0.015)),
         )
         self.people[name] = person
         self.company.truth.owners.setdefault(host.name, name)
@@ -271,13 +303,14 @@ class _People:
             return frozenset(self.rng.sample(range(5), 3))
         return frozenset((0, 1, 3, 4, 5)) if chance < 0.95 else frozenset((2, 3, 4, 5, 6))
 
-    def _evening(self, *, laptop: bool, shared: bool) -> Evening:
+    def _evening(self, *, laptop: bool, shared: bool, starts_fast: bool) -> Evening:
         """How this person leaves. Only clients start fast; at a shared desk everybody logs off."""
         if shared:
             return "log_off"
         if laptop:
             return self.rng.choice(("sleep", "sleep", "power_off", "shut_down"))
-        return self.rng.choice(("log_off", "log_off", "lock", "lock", "power_off", "shut_down"))
+        evening: Evening = self.rng.choice(("log_off", "log_off", "lock", "lock", "power_off", "shut_down"))
+        return "shut_down" if evening == "power_off" and not starts_fast else evening
 
     def _moments(self, a_week: float, arrives: int) -> tuple[int, ...]:
         """Moments at work, so often in a week on average."""

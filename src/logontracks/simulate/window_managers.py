@@ -7,6 +7,8 @@ from logontracks.simulate.network import spaced
 
 def open_managers(host: Host, moment: int, terminal: int) -> list[Session]:
     """The sessions of a terminal's font driver and window manager (filtered, elevated), in the order of their end."""
+    if host.build.is_old:
+        return []
     by = "window_manager"
     driver = host.open(
         Account(f"UMFD-{terminal}", f"S-1-5-96-0-{terminal}", "Font Driver Host"), 2, moment, opened_by=by
@@ -20,6 +22,8 @@ def open_managers(host: Host, moment: int, terminal: int) -> list[Session]:
 
 def window_managers(host: Host, moment: int, terminal: int) -> tuple[list[Session], int]:
     """The logons of the managers of a new terminal session; gives their sessions and the moment after."""
+    if host.build.is_old:
+        return [], moment
     driver, filtered, elevated = open_managers(host, moment, terminal)
     _log_manager(host, moment, driver, elevated=False)
     at = elevated.opened

@@ -89,14 +89,19 @@ LEFT JOIN host_lookup AS h ON h.name_key = s.workstation_key
 WHERE s.workstation_key IS NOT NULL AND COALESCE(h.host_id, 0) <> s.host_id
 UNION ALL
 SELECT s.session_id AS session_id, 'account' AS rule, MIN(p.host_id) AS from_host_id, CAST(NULL AS VARCHAR) AS from_host,
-    CAST(NULL AS BIGINT) AS from_session_id, MIN(s.start_uid) AS uid, 0.4 AS certainty
+    CAST(NULL AS BIGINT) AS from_session_id, MIN(s.start_uid) AS uid,
+    CASE WHEN MAX(f.host_id) IS NULL THEN 0.4 ELSE 0.7 END AS certainty
 FROM away AS s
-LEFT JOIN addresses AS d ON d.address = s.source_address
+LEFT JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
 JOIN seats AS p ON p.account_id = s.account_id AND p.host_id <> s.host_id AND p.at_hand = 1
     AND p.from_time <= s.start_time AND p.until_time >= s.start_time
 -- it did not come from a host that is known to have another address
 LEFT JOIN addresses AS k ON s.source_address IS NOT NULL AND k.host_id = p.host_id AND NOT k.conflict
     AND s.start_time BETWEEN k.held_from AND k.held_until
+-- at another time it had the address
+LEFT JOIN (
+    SELECT DISTINCT address AS address, host_id AS host_id FROM addresses WHERE host_id IS NOT NULL AND NOT conflict
+) AS f ON f.address = s.source_address AND f.host_id = p.host_id
 WHERE d.address IS NULL AND k.address IS NULL AND s.workstation_key IS NULL AND s.opened_by <> 'access_check'
 GROUP BY s.session_id
 HAVING COUNT(DISTINCT p.host_id) = 1

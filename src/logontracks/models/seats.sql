@@ -28,8 +28,12 @@ SELECT s.session_id AS session_id, s.host_id AS host_id,
         ELSE l.first_time - INTERVAL '$seat_silence_s' SECOND END) AS sure_from,
     CASE WHEN s.end_certainty = 'exact' THEN s.end_time
         -- not before it is last seen
-        ELSE GREATEST(s.last_time, LEAST(COALESCE(d.next_time, p.end_time, p.next_time, TIMESTAMP '9999-12-31 00:00:00'), COALESCE(s.end_time,
-            CASE WHEN s.end_reason = 'still_open' THEN b.last_time + INTERVAL '$seat_silence_s' SECOND END, s.last_time)))
+        ELSE GREATEST(s.last_time, LEAST(COALESCE(d.next_time, p.end_time, p.next_time, TIMESTAMP '9999-12-31 00:00:00'),
+            -- who comes from a host shows that it runs, also where its own log does not
+            CASE WHEN s.end_reason = 'still_open' THEN b.last_time + INTERVAL '$seat_silence_s' SECOND
+                WHEN s.end_time_max < b.last_time + INTERVAL '$seat_silence_s' SECOND THEN s.end_time_max
+                WHEN s.end_time_max IS NOT NULL THEN b.last_time + INTERVAL '$seat_silence_s' SECOND
+                ELSE COALESCE(s.end_time, s.last_time) END))
         END AS until_time
 FROM sessions AS s
 LEFT JOIN desktops AS d ON d.session_id = s.session_id

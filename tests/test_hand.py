@@ -60,14 +60,9 @@ def test_sessions(host, case):
     assert len(mine) == len(found)
     wanted = {(int(by["boot_no"]), number(by["logon_id"])): by for by in by_hand(host, "sessions")}
     sessions = {key: by for key, by in wanted.items() if by["kind"] == "session"}
-    assert mine.keys() - sessions.keys() == EXTRA.get(host, set())
-    assert not sessions.keys() - mine.keys()
+    assert mine.keys() == sessions.keys()
     different = {key: found for key, by in sessions.items() if (found := list(differences(mine[key], by)))}
     assert different == {}
-
-
-EXTRA = {"velociraptor_dc": {(1, 0x1FEBB0)}}
-"""Surely the other half of 0x1febc5, but no record says so: what is not known to be one stays two."""
 
 
 def differences(row, by):

@@ -101,7 +101,7 @@ PERFECT = {
     "presence, true minutes active": (241, 221),  # of the last twenty before the crash no record tells
     "presence, true minutes locked": (60, 60),
     "presence, told minutes active": (221, 221),
-    "presence, told minutes locked": (60, 60),
+    "presence, told minutes locked or asleep": (60, 60),
     "attempts, in the truth": (2, 2),
     "attempts, in the table": (2, 2),
     "attempt reason, bad_password": (2, 2),
@@ -310,15 +310,20 @@ JOINED = (
         ),
         pytest.param(
             edited("presence", "locked | 09:00:00 | 10:00:00", "locked | 09:30:00 | 10:00:00"),
-            {"presence, true minutes locked": (30, 30), "presence, told minutes locked": (60, 30)},
+            {"presence, true minutes locked": (30, 30), "presence, told minutes locked or asleep": (60, 30)},
             id="a lock was shorter",
+        ),
+        pytest.param(
+            edited("presence", "locked | 09:00:00", "asleep | 09:00:00"),
+            {"presence, true minutes locked": (0, None), "presence, true minutes asleep": (60, 60)},
+            id="a host slept, and its System log is not here",
         ),
         pytest.param(
             edited("presence", "locked | 09:00:00", "active | 09:00:00"),
             {
                 "presence, true minutes active": (301, 221),
                 "presence, true minutes locked": (0, None),
-                "presence, told minutes locked": (60, 0),
+                "presence, told minutes locked or asleep": (60, 0),
             },
             id="there was no lock",
         ),

@@ -130,7 +130,7 @@ def test_the_controller_s_night_shows_the_privileges(firm):
     )  # fmt: skip
     assert "admin" in named["detail"]
     assert r"from LARCH\svc-backup" in named["detail"]  # 4648 names it
-    assert "60 % sure" in again["detail"]  # the ticket is still good: who else could use it sits at the same host
+    assert "75 % sure" in again["detail"]  # the ticket is still good: who else could use it sits at the same host
 
 
 def test_sessions_are_nested_under_those_they_came_from(firm):

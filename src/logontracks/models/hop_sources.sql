@@ -55,8 +55,9 @@ UNION ALL
 -- network logon makes it no chance
 SELECT DISTINCT o.session_id AS session_id, 'network_before' AS rule, o.host_id AS from_host_id,
     CAST(NULL AS VARCHAR) AS from_host, o.from_session_id AS from_session_id, o.uid AS uid,
-    CASE WHEN n.session_id IS NULL THEN 0.6 WHEN o.many = 1 THEN 0.9 WHEN o.with_shares = 1 THEN 0.8
-        ELSE 0.65 END AS certainty
+    CASE WHEN n.session_id IS NULL THEN 0.6 WHEN o.many = 1 THEN 0.9 ELSE 0.8 END
+        -- which of several, nothing tells
+        / CASE WHEN o.with_shares = 1 THEN 1 ELSE o.many END AS certainty
 FROM over_network AS o
 LEFT JOIN named_sources AS n ON n.session_id = o.from_session_id
 UNION ALL
@@ -88,14 +89,19 @@ LEFT JOIN host_lookup AS h ON h.name_key = s.workstation_key
 WHERE s.workstation_key IS NOT NULL AND COALESCE(h.host_id, 0) <> s.host_id
 UNION ALL
 SELECT s.session_id AS session_id, 'account' AS rule, MIN(p.host_id) AS from_host_id, CAST(NULL AS VARCHAR) AS from_host,
-    CAST(NULL AS BIGINT) AS from_session_id, MIN(s.start_uid) AS uid, 0.55 AS certainty
+    CAST(NULL AS BIGINT) AS from_session_id, MIN(s.start_uid) AS uid,
+    CASE WHEN MAX(f.host_id) IS NULL THEN 0.4 ELSE 0.7 END AS certainty
 FROM away AS s
-LEFT JOIN addresses AS d ON d.address = s.source_address
+LEFT JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
 JOIN seats AS p ON p.account_id = s.account_id AND p.host_id <> s.host_id AND p.at_hand = 1
     AND p.from_time <= s.start_time AND p.until_time >= s.start_time
 -- it did not come from a host that is known to have another address
 LEFT JOIN addresses AS k ON s.source_address IS NOT NULL AND k.host_id = p.host_id AND NOT k.conflict
     AND s.start_time BETWEEN k.held_from AND k.held_until
+-- at another time it had the address
+LEFT JOIN (
+    SELECT DISTINCT address AS address, host_id AS host_id FROM addresses WHERE host_id IS NOT NULL AND NOT conflict
+) AS f ON f.address = s.source_address AND f.host_id = p.host_id
 WHERE d.address IS NULL AND k.address IS NULL AND s.workstation_key IS NULL AND s.opened_by <> 'access_check'
 GROUP BY s.session_id
 HAVING COUNT(DISTINCT p.host_id) = 1

@@ -1,5 +1,5 @@
 -- One row for each session that came from another, and each session that it can have come from, best first.
--- Reads: hop_sources, session_sources, seats, sessions, host_names.
+-- Reads: hop_sources, session_sources, seats, sessions, host_names, skews.
 -- Sorted by: to_session_id, place.
 -- Rules: subject (its logon names the session that asked), explicit (4648 there names account and server), outgoing_ntlm
 -- (8001 there names server and session), desktop_client (the remote desktop client there named the server),
@@ -7,8 +7,8 @@
 -- account and server within the life of a ticket before), address (the machine that had its address), ticket_address (the
 -- machine that had the address its ticket was asked from), address_only (its address, whose machine nothing tells),
 -- client_name (the name that its client claims), account (the only other host where the account sits at that time). Where
--- a rule tells the machine alone the session there is looked for: one of the same account, else its latest network
--- session, else desktops of others, if they are few.
+-- a rule tells the machine alone the session there is looked for: one of the same account, else its desktop that begins
+-- a moment later, else its latest network session, else desktops of others, if they are few.
 -- NULL: from_session_id where the machine is known and the session is not.
 --
 -- Columns:
@@ -31,42 +31,49 @@
 --     are known to be for the same account; NULL where nothing tells whose were used
 --   uid BIGINT: Record that the rule rests on
 
+-- us: the moment by the clock of the machine that it came from
 WITH wanted AS (
-    SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, f.uid AS uid,
-        f.certainty AS certainty, t.account_id AS account_id, t.start_time AS start_time
+    SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, t.account_id AS account_id,
+        micros(t.start_time) - COALESCE(k.skew_us, 0) + COALESCE(w.skew_us, 0) AS us
     FROM hop_sources AS f
     JOIN session_sources AS t ON t.session_id = f.session_id
+    LEFT JOIN skews AS k ON k.host_id = t.host_id AND k.day = CAST(t.start_time AS DATE)
+    LEFT JOIN skews AS w ON w.host_id = f.from_host_id AND w.day = CAST(t.start_time AS DATE)
     WHERE f.from_session_id IS NULL AND f.from_host_id IS NOT NULL
+),
+timed_seats AS (
+    SELECT p.session_id AS session_id, p.host_id AS host_id, p.account_id AS account_id, p.at_hand AS at_hand,
+        p.new_credentials AS new_credentials, micros(p.from_time) AS from_us, micros(p.until_time) AS until_us,
+        micros(p.sure_from) AS sure_from_us
+    FROM seats AS p
+    WHERE p.until_time >= p.from_time
 ),
 -- how many sessions are open there at that moment, of the account and at desktops, in one pass
 moments AS (
-    SELECT host_id AS host_id, account_id AS account_id, from_time AS time, 0 AS step, 1 AS opened, at_hand AS desks,
+    SELECT host_id AS host_id, account_id AS account_id, from_us AS us, 0 AS step, 1 AS opened, at_hand AS desks,
         CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
-    FROM seats
-    WHERE until_time >= from_time
+    FROM timed_seats
     UNION ALL
-    SELECT host_id AS host_id, account_id AS account_id, until_time AS time, 2 AS step, -1 AS opened,
+    SELECT host_id AS host_id, account_id AS account_id, until_us AS us, 2 AS step, -1 AS opened,
         -at_hand AS desks, CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
-    FROM seats
-    WHERE until_time >= from_time
+    FROM timed_seats
     UNION ALL
-    SELECT from_host_id AS host_id, account_id AS account_id, start_time AS time, 1 AS step, 0 AS opened, 0 AS desks,
+    SELECT from_host_id AS host_id, account_id AS account_id, us AS us, 1 AS step, 0 AS opened, 0 AS desks,
         session_id AS session_id, rule AS rule
     FROM wanted
 ),
 counted AS (
     SELECT session_id AS session_id, rule AS rule,
-        SUM(opened) OVER (PARTITION BY host_id, account_id ORDER BY time ASC NULLS LAST, step ASC NULLS LAST
+        SUM(opened) OVER (PARTITION BY host_id, account_id ORDER BY us ASC NULLS LAST, step ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS opened,
-        SUM(desks) OVER (PARTITION BY host_id ORDER BY time ASC NULLS LAST, step ASC NULLS LAST
+        SUM(desks) OVER (PARTITION BY host_id ORDER BY us ASC NULLS LAST, step ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS desks
     FROM moments
 ),
 -- one of very many is none: their ends are not in the logs, and the machine is all that is told
 asked AS (
-    SELECT w.session_id AS session_id, w.rule AS rule, w.from_host_id AS from_host_id, w.uid AS uid,
-        w.certainty AS certainty, w.account_id AS account_id, w.start_time AS start_time, c.desks AS desks,
-        CAST(w.start_time AS DATE) AS day
+    SELECT w.session_id AS session_id, w.rule AS rule, w.from_host_id AS from_host_id, w.account_id AS account_id,
+        w.us AS us, c.desks AS desks, FLOOR(w.us / 86400000000.0) AS day
     FROM wanted AS w
     JOIN (
         SELECT session_id AS session_id, rule AS rule, MAX(opened) AS opened, MAX(desks) AS desks
@@ -78,38 +85,46 @@ asked AS (
 -- day by day, as a task may have begun a million times on one host
 day_seats AS (
     SELECT p.*, d.day AS day
-    FROM seats AS p
-    JOIN (SELECT DISTINCT day AS day FROM asked) AS d ON d.day >= CAST(p.from_time AS DATE)
-        AND d.day <= CAST(p.until_time AS DATE)
+    FROM timed_seats AS p
+    JOIN (SELECT DISTINCT day AS day FROM asked) AS d ON d.day >= FLOOR((p.from_us - $seat_soon_us) / 86400000000.0)
+        AND d.day <= FLOOR(p.until_us / 86400000000.0)
 ),
-same_seats AS (
+-- a desktop that begins a moment later may have begun before: clocks differ
+same_account AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
-        -- credentials that were given to one session may have been given to others as well; a session whose start or end
-        -- is not in the logs may have begun later or ended before
-        CASE WHEN p.new_credentials = 1 THEN 0.65 WHEN a.start_time < p.sure_from OR a.start_time > p.sure_until THEN 0.5
-            ELSE 0.9 END AS share,
-        COUNT(*) OVER (PARTITION BY a.session_id, a.rule) AS candidates
+        CASE WHEN p.from_us > a.us THEN 1 ELSE 0 END AS later,
+        -- credentials that were given to one session may be used by others as well, the more so later; a session whose
+        -- start is not in the logs may have begun later
+        CASE WHEN p.from_us > a.us THEN 0.7 WHEN p.new_credentials = 1 AND a.us - p.from_us > $named_again_us THEN 0.5
+            WHEN p.new_credentials = 1 OR a.us < p.sure_from_us THEN 0.8 ELSE 0.9 END AS share,
+        MIN(CASE WHEN p.from_us > a.us THEN 1 ELSE 0 END) OVER (PARTITION BY a.session_id, a.rule) AS soonest
     FROM asked AS a
     JOIN day_seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id AND p.day = a.day
-        AND p.from_time <= a.start_time AND p.until_time >= a.start_time
+        AND p.from_us - CASE WHEN p.at_hand = 1 THEN $seat_soon_us ELSE 0 END <= a.us AND p.until_us >= a.us
+),
+same_seats AS (
+    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, share AS share,
+        COUNT(*) OVER (PARTITION BY session_id, rule) AS candidates
+    FROM same_account
+    WHERE later = soonest
 ),
 -- network sessions of the account there: the latest before
 roads AS (
-    SELECT host_id AS host_id, account_id AS account_id, start_time AS time, session_id AS road_id,
+    SELECT host_id AS host_id, account_id AS account_id, micros(start_time) AS us, session_id AS road_id,
         CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
     FROM session_sources
     WHERE logon_type IN (3, 8)
     UNION ALL
-    SELECT a.from_host_id AS host_id, a.account_id AS account_id, a.start_time AS time, CAST(NULL AS BIGINT) AS road_id,
+    SELECT a.from_host_id AS host_id, a.account_id AS account_id, a.us AS us, CAST(NULL AS BIGINT) AS road_id,
         a.session_id AS session_id, a.rule AS rule
     FROM asked AS a
     LEFT JOIN same_seats AS x ON x.session_id = a.session_id AND x.rule = a.rule
     WHERE x.session_id IS NULL
 ),
 last_roads AS (
-    SELECT session_id AS session_id, rule AS rule, time AS time, host_id AS host_id, account_id AS account_id,
+    SELECT session_id AS session_id, rule AS rule, us AS us, host_id AS host_id, account_id AS account_id,
         road_id AS road_id,
-        COUNT(road_id) OVER (PARTITION BY host_id, account_id ORDER BY time ASC NULLS LAST,
+        COUNT(road_id) OVER (PARTITION BY host_id, account_id ORDER BY us ASC NULLS LAST,
             COALESCE(road_id, 0) DESC NULLS LAST, session_id ASC NULLS LAST, rule ASC NULLS LAST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
     FROM roads
@@ -119,7 +134,7 @@ same_roads AS (
     FROM last_roads AS r
     JOIN last_roads AS p ON p.road_id IS NOT NULL AND p.host_id = r.host_id AND p.account_id = r.account_id
         AND p.before = r.before
-    WHERE r.session_id IS NOT NULL AND micros(r.time) - micros(p.time) <= $hop_memory_us
+    WHERE r.session_id IS NOT NULL AND r.us - p.us <= $hop_memory_us
 ),
 other_seats AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
@@ -128,12 +143,14 @@ other_seats AS (
     LEFT JOIN same_seats AS x ON x.session_id = a.session_id AND x.rule = a.rule
     LEFT JOIN same_roads AS y ON y.session_id = a.session_id AND y.rule = a.rule
     JOIN day_seats AS p ON p.host_id = a.from_host_id AND p.account_id <> a.account_id AND p.at_hand = 1
-        AND p.day = a.day AND p.from_time <= a.start_time AND p.until_time >= a.start_time
+        AND p.day = a.day AND p.from_us <= a.us AND p.until_us >= a.us
     WHERE x.session_id IS NULL AND y.session_id IS NULL AND a.desks <= 5
+        -- new credentials are for whom they were given
+        AND (p.new_credentials = 0 OR p.account_id = 0)
 ),
 found AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_session_id AS from_session_id,
-        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL OR f.certainty >= 0.6 THEN 1.0 ELSE 0.4 END AS share
+        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL OR f.certainty >= 0.75 THEN 1.0 ELSE 0.4 END AS share
     FROM hop_sources AS f
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS seats FROM same_seats GROUP BY session_id
@@ -143,7 +160,7 @@ found AS (
     -- whoever named the account there before comes into question as well, and less
     SELECT s.session_id AS session_id, s.rule AS rule, s.from_session_id AS from_session_id,
         s.candidates + COALESCE(x.others, 0) AS candidates,
-        CASE WHEN x.others IS NULL THEN s.share ELSE 0.6 * s.share END / s.candidates AS share
+        CASE WHEN x.others IS NULL THEN s.share ELSE 0.8 * s.share END / s.candidates AS share
     FROM same_seats AS s
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS others
@@ -152,11 +169,11 @@ found AS (
         GROUP BY session_id
     ) AS x ON x.session_id = s.session_id
     UNION ALL
-    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, 1 AS candidates, 0.6 AS share
+    SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, 1 AS candidates, 0.4 AS share
     FROM same_roads
     UNION ALL
     SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, candidates AS candidates,
-        0.5 / candidates AS share
+        0.6 / candidates AS share
     FROM other_seats
     WHERE candidates <= 5
 ),

@@ -6,9 +6,11 @@
 WITH own AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.logon_type AS logon_type,
         s.start_time AS start_time, s.source_address AS source_address,
-        micros(s.start_time) - COALESCE(k.skew_us, 0) AS start_us
+        micros(s.start_time) - COALESCE(k.skew_us, 0) AS start_us, d.host_id AS address_host_id
     FROM session_sources AS s
     LEFT JOIN skews AS k ON k.host_id = s.host_id AND k.day = CAST(s.start_time AS DATE)
+    LEFT JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
+        AND NOT d.conflict
     WHERE s.parent_id IS NULL
 ),
 domains AS (SELECT DISTINCT domain_key AS domain_key FROM account_lookup WHERE domain_key IS NOT NULL),
@@ -53,14 +55,12 @@ sides AS (
         CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS TIMESTAMP) AS start_time
     FROM numbered
     UNION ALL
-    SELECT d.host_id AS from_host_id, s.host_id AS host_id, s.account_id AS account_id, s.start_us AS us,
+    SELECT s.address_host_id AS from_host_id, s.host_id AS host_id, s.account_id AS account_id, s.start_us AS us,
         CAST(NULL AS BIGINT) AS n, s.session_id AS session_id, s.start_time AS start_time
     FROM own AS s
-    JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
-        AND NOT d.conflict
     JOIN (
         SELECT DISTINCT from_host_id AS from_host_id, host_id AS host_id, account_id AS account_id FROM numbered
-    ) AS k ON k.from_host_id = d.host_id AND k.host_id = s.host_id AND k.account_id = s.account_id
+    ) AS k ON k.from_host_id = s.address_host_id AND k.host_id = s.host_id AND k.account_id = s.account_id
     WHERE s.logon_type IN (3, 8, 10, 12)
 ),
 again AS (
@@ -75,7 +75,10 @@ SELECT s.session_id AS session_id, CASE n.mark WHEN 'explicit' THEN 'explicit' W
         ELSE 'desktop_client' END AS rule,
     n.from_host_id AS from_host_id, n.from_host AS from_host, n.session_id AS from_session_id, n.uid AS uid,
     -- what is asked for on another host comes over the network: a desktop there is that of a program which came so
-    CASE WHEN n.from_host_id <> s.host_id AND s.logon_type = 2 THEN 0.6 WHEN n.mark = 'explicit' THEN 0.98
+    CASE WHEN n.from_host_id <> s.host_id AND s.logon_type = 2 THEN 0.1
+        -- its address is that of another machine: two named the same account at once, or something stands between
+        WHEN n.from_host_id <> s.address_host_id AND n.from_host_id <> s.host_id THEN 0.5
+        WHEN n.mark = 'explicit' THEN 0.98
         WHEN n.mark = 'ntlm_out' THEN 0.95 ELSE 0.9 END AS certainty
 FROM sliced AS n
 JOIN own AS s ON s.host_id = n.host_id AND FLOOR(s.start_us / $explicit_desktop_us) = n.slice
@@ -88,7 +91,7 @@ UNION ALL
 -- credentials that were named once are good for as long as a ticket
 SELECT s.session_id AS session_id, 'explicit_again' AS rule, n.from_host_id AS from_host_id, n.from_host AS from_host,
     n.session_id AS from_session_id, n.uid AS uid,
-    CASE WHEN s.us - n.us <= $named_again_us THEN 0.6 ELSE 0.5 END AS certainty
+    CASE WHEN s.us - n.us <= $named_again_us THEN 0.75 ELSE 0.6 END AS certainty
 FROM again AS s
 JOIN numbered AS n ON n.from_host_id = s.from_host_id AND n.host_id = s.host_id AND n.account_id = s.account_id
     AND n.n = s.before

@@ -17,6 +17,8 @@
 --   duration_s DOUBLE: Length in seconds, a clock that was set taken out; NULL where an end is not known
 --   locks_known BOOLEAN: Whether the host is seen to log locks, and its log has no gap in this time; where not, active may
 --     be locked, and locked active
+--   sleep_known BOOLEAN: Whether the System log of the host is here and has no gap in this time; where not, a host whose
+--     desktop is locked may be asleep
 --   start_uid BIGINT: Record that began it
 --   end_uid BIGINT: Record that ended it
 
@@ -107,14 +109,17 @@ timed AS (
         COALESCE(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END, l.log_end) AS until_time
     FROM kept AS k
     JOIN sessions_told AS s ON s.session_id = k.session_id
-    JOIN (SELECT host_id AS host_id, MAX(from_time) AS log_end FROM log_gaps GROUP BY host_id) AS l
-        ON l.host_id = s.host_id
+    JOIN (
+        SELECT host_id AS host_id, MAX(from_time) AS log_end FROM log_gaps WHERE channel = 'Security' GROUP BY host_id
+    ) AS l ON l.host_id = s.host_id
     WHERE k.state IN ('active', 'locked')
 ),
 gappy AS (
-    SELECT DISTINCT k.session_id AS session_id, k.n AS n
+    SELECT k.session_id AS session_id, k.n AS n, MAX(CASE WHEN g.channel = 'Security' THEN 1 ELSE 0 END) AS locks_lost,
+        MAX(CASE WHEN g.channel = 'System' THEN 1 ELSE 0 END) AS sleep_lost
     FROM timed AS k
     JOIN log_gaps AS g ON g.host_id = k.host_id AND k.from_time < g.until_time AND k.until_time > g.from_time
+    GROUP BY k.session_id, k.n
 )
 SELECT
     k.session_id AS session_id, s.host_id AS host_id, s.host AS host, s.account AS account,
@@ -123,10 +128,12 @@ SELECT
     CASE WHEN s.clock_step_s = 0
         THEN (micros(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END) - micros(k.start_time)) / 1000000.0
         END AS duration_s,
-    a.locks = 1 AND g.session_id IS NULL AS locks_known,
+    a.locks = 1 AND COALESCE(g.locks_lost, 0) = 0 AS locks_known,
+    y.host_id IS NOT NULL AND COALESCE(g.sleep_lost, 0) = 0 AS sleep_known,
     k.start_uid AS start_uid, CASE WHEN k.next_n IS NULL THEN s.end_uid ELSE k.next_uid END AS end_uid
 FROM kept AS k
 JOIN sessions_told AS s ON s.session_id = k.session_id
 JOIN audited AS a ON a.host_id = s.host_id
 LEFT JOIN gappy AS g ON g.session_id = k.session_id AND g.n = k.n
+LEFT JOIN (SELECT DISTINCT host_id AS host_id FROM log_gaps WHERE channel = 'System') AS y ON y.host_id = s.host_id
 WHERE NOT (k.start_time IS NULL AND k.next_time IS NULL AND k.state IS NULL)

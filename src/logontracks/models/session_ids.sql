@@ -1,12 +1,15 @@
 -- One row for each logon id of a host and boot, with the id of the session that it belongs to: its own, or that of the
 -- filtered half where the logon was split. Of a logon that is not in the logs the logoffs tell: those of the halves stand
--- next to each other, their ids are near, and only the filtered half was asked to log off (4647).
+-- next to each other, their ids are near, and only the filtered half was asked to log off (4647). Where the elevated half
+-- has no logoff, its id tells: shortly before that of the half that locks and logs off, and the only one of the account.
 -- Reads: used_ids, logons, logged.
 
 WITH silent AS (
     SELECT u.host_id AS host_id, u.boot_id AS boot_id, u.logon_id AS logon_id, u.logoff_seq AS logoff_seq,
         u.logoff_time AS logoff_time, u.logoff_type AS logoff_type, u.user_logoff_seq AS user_logoff_seq,
-        u.logoff_uid AS logoff_uid
+        u.logoff_uid AS logoff_uid, u.first_uid AS first_uid,
+        CASE WHEN u.desk = 1 OR u.user_logoff_seq IS NOT NULL THEN 1 ELSE 0 END AS at_desk,
+        CASE WHEN u.logoff_seq IS NULL AND u.shares = 0 AND u.winrm = 0 THEN 1 ELSE 0 END AS quiet
     FROM used_ids AS u
     LEFT JOIN logons AS o ON o.host_id = u.host_id AND o.boot_id = u.boot_id AND o.logon_id = u.logon_id
     LEFT JOIN logons AS p ON p.host_id = u.host_id AND p.boot_id = u.boot_id AND p.other_logon_id = u.logon_id
@@ -34,6 +37,25 @@ together AS (
         AND ABS(CAST(next_id AS DOUBLE) - CAST(logon_id AS DOUBLE)) <= $pair_ids
         AND (next_user_seq IS NULL) <> (user_logoff_seq IS NULL)
 ),
+named AS (
+    SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.at_desk AS at_desk,
+        CASE WHEN e.target_logon_id = s.logon_id THEN e.target_sid ELSE e.subject_sid END AS sid,
+        FLOOR(CAST(s.logon_id AS DOUBLE) / $pair_ids) AS slice
+    FROM silent AS s
+    JOIN logged AS e ON e.uid = s.first_uid
+    WHERE s.at_desk = 1 OR s.quiet = 1
+),
+near AS (
+    SELECT d.host_id AS host_id, d.boot_id AS boot_id, e.logon_id AS logon_id, d.logon_id AS session_logon_id,
+        COUNT(*) OVER (PARTITION BY d.host_id, d.boot_id, d.logon_id) AS elevated,
+        COUNT(*) OVER (PARTITION BY d.host_id, d.boot_id, e.logon_id) AS filtered
+    FROM named AS d
+    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step) AS n
+    JOIN named AS e ON e.host_id = d.host_id AND e.boot_id = d.boot_id AND e.sid = d.sid AND e.at_desk = 0
+        AND e.slice = d.slice + n.step
+        AND CAST(d.logon_id AS DOUBLE) - CAST(e.logon_id AS DOUBLE) BETWEEN 0 AND $pair_ids
+    WHERE d.at_desk = 1
+),
 -- of three in a row the last stays alone
 halves AS (
     SELECT t.host_id AS host_id, t.boot_id AS boot_id, t.logon_id AS logon_id,
@@ -42,6 +64,12 @@ halves AS (
     LEFT JOIN together AS o ON o.host_id = t.host_id AND o.boot_id = t.boot_id AND o.logon_id = t.session_logon_id
     WHERE o.logon_id IS NULL
     GROUP BY t.host_id, t.boot_id, t.logon_id
+    UNION ALL
+    SELECT n.host_id AS host_id, n.boot_id AS boot_id, n.logon_id AS logon_id, n.session_logon_id AS session_logon_id
+    FROM near AS n
+    LEFT JOIN together AS o ON o.host_id = n.host_id AND o.boot_id = n.boot_id
+        AND o.session_logon_id = n.session_logon_id
+    WHERE n.elevated = 1 AND n.filtered = 1 AND o.logon_id IS NULL
 )
 SELECT l.host_id AS host_id, l.boot_id AS boot_id, l.logon_id AS logon_id, l.session_logon_id AS session_logon_id
 FROM logons AS l

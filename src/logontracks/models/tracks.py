@@ -1,9 +1,10 @@
 """tracks: one row for each way that somebody went from session to session, with how often it was gone.
-Reads: hops, sessions, accounts.
+Reads: hops, sessions, accounts, desk_times.
 A way is a chain of the best hops back to a session that came from no other known one: its root. Sessions that lie on
-the way to others have no row of their own. Chains longer than eight hops are cut, and say so. One root, hosts and
-accounts gone through more than once are one row. Where clocks tell no order, sessions may seem to have come from each
-other in a circle: where that was entered is not known, and the way begins at a machine that is not told.
+the way to others have no row of their own, nor has the network logon by which a remote desktop begins or is come back
+to from the same machine. Chains longer than eight hops are cut, and say so. One root, hosts and accounts gone through
+more than once are one row. Where clocks tell no order, sessions may seem to have come from each other in a circle:
+where that was entered is not known, and the way begins at a machine that is not told.
 
 Columns:
   track_id BIGINT: Identity, from the first session at its end
@@ -79,13 +80,27 @@ SELECT h.to_session_id AS session_id, h.from_session_id AS from_session_id, h.ti
     CASE WHEN credential = 'switch' THEN 1 ELSE 0 END AS switched,
     CASE WHEN credential = 'switch' AND candidates > 1 THEN 1 ELSE 0 END AS unclear
 FROM hops AS h
--- a desktop over the network begins with a network logon, which is no way of its own (R21)
+-- a desktop over the network begins with a network logon, which is no way of its own (R21); so does each return to it,
+-- unless somebody takes it over from elsewhere
 LEFT JOIN (
     SELECT DISTINCT n.hop_id AS hop_id
     FROM hops AS n
-    JOIN hops AS d ON d.to_host_id = n.to_host_id AND d.to_account = n.to_account AND d.place = 1
-        AND d.means = 'remote_desktop' AND d.time BETWEEN n.time AND n.time + INTERVAL '$desktop_logon_s' SECOND
-        AND COALESCE(d.from_session_id, 0) = COALESCE(n.from_session_id, 0)
+    JOIN (
+        SELECT d.*, t.time AS seen_time
+        FROM hops AS d
+        JOIN (
+            SELECT session_id AS session_id, start_time AS time FROM sessions WHERE opened_by = 'remote_desktop'
+            UNION ALL
+            SELECT s.session_id AS session_id, r.time AS time
+            FROM desk_times AS r
+            JOIN sessions AS s ON s.host_id = r.host_id AND s.boot_id = r.boot_id AND s.logon_id = r.logon_id
+            WHERE r.mark = 'reconnect'
+        ) AS t ON t.session_id = d.to_session_id
+        WHERE d.place = 1 AND d.means = 'remote_desktop'
+    ) AS c ON c.to_host_id = n.to_host_id AND c.to_account = n.to_account
+        AND COALESCE(c.from_session_id, 0) = COALESCE(n.from_session_id, 0)
+        AND COALESCE(c.from_host, '') = COALESCE(n.from_host, '')
+        AND c.seen_time BETWEEN n.time AND n.time + INTERVAL '$desktop_logon_s' SECOND
     WHERE n.place = 1 AND n.means = 'network'
 ) AS x ON x.hop_id = h.hop_id
 WHERE place = 1 AND x.hop_id IS NULL"""

@@ -1,7 +1,7 @@
 -- Minutes at a desktop in each state, of the sessions that are found: of those of the truth how many the table has, and of
 -- those of the table how many are true. Both are cut to the time that the logs of the host reach.
 -- What has no start is told from the first record of the session on. Where locks are not known to be logged, both mean
--- "active or locked", and are right for either. A clock that was set back says some minutes twice.
+-- "active or locked", and where sleep is not, who may be locked may be asleep: right for either. A clock that was set back says some minutes twice.
 
 WITH reach AS (
     SELECT p.session, p.session_id, s.host, s.account, p.host AS true_host, h.first_seen, h.last_seen,
@@ -18,7 +18,9 @@ meant AS (
     JOIN truth.presence AS t ON t.session = r.session
 ),
 told AS (
-    SELECT r.*, CASE WHEN t.state IN ('active', 'locked') AND NOT t.locks_known THEN 'active or locked' ELSE t.state END AS state,
+    SELECT r.*, CASE WHEN t.state IN ('active', 'locked') AND NOT t.locks_known THEN 'active or locked' ELSE t.state END
+            || CASE WHEN (t.state = 'locked' OR (t.state = 'active' AND NOT t.locks_known)) AND NOT t.sleep_known
+                THEN ' or asleep' ELSE '' END AS state,
         GREATEST(COALESCE(t.start_time, r.first_time), r.first_seen) AS start_time,
         LEAST(COALESCE(t.end_time, r.last_seen), r.last_seen) AS end_time,
         ROW_NUMBER() OVER (ORDER BY r.session_id, t.start_time, t.state) AS n

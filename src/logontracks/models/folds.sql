@@ -1,6 +1,6 @@
 -- One row for each logon that did not open a session but came back to one: an unlock (type 7, 13), or a logon to a
--- desktop that is there already, which Windows closes at once; its logoff may tell another type (2 of a type 11). With the
--- session it came back to.
+-- desktop that is there already, which Windows closes at once; its logoff may tell another type (2 of a type 11). With
+-- the session it came back to.
 -- Without that session in the logs, the first unlock of an account in a boot stands for it.
 -- Reads: spans, desks, logged, terminals.
 

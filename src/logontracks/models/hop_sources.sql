@@ -61,6 +61,16 @@ SELECT DISTINCT o.session_id AS session_id, 'network_before' AS rule, o.host_id 
 FROM over_network AS o
 LEFT JOIN named_sources AS n ON n.session_id = o.from_session_id
 UNION ALL
+-- Windows itself asks for what is typed into a prompt, which is shown at a desktop
+SELECT s.session_id AS session_id, 'prompt' AS rule, s.host_id AS from_host_id, CAST(NULL AS VARCHAR) AS from_host,
+    MIN(p.session_id) AS from_session_id, MIN(s.start_uid) AS uid, 0.9 AS certainty
+FROM session_sources AS s
+JOIN seats AS p ON p.host_id = s.host_id AND p.desktop = 1 AND p.session_id <> s.session_id
+    AND p.from_time <= s.start_time AND p.until_time >= s.start_time
+WHERE s.parent_id IS NULL AND s.opened_by = 'uac_prompt'
+GROUP BY s.session_id, s.host_id
+HAVING COUNT(*) = 1
+UNION ALL
 SELECT s.session_id AS session_id, CASE WHEN d.address IS NULL THEN 'address_only' ELSE 'address' END AS rule,
     d.host_id AS from_host_id,
     -- of a machine that only its own word names, the address comes first

@@ -1,14 +1,15 @@
 -- One row for each session that came from another, and each session that it can have come from, best first.
 -- Reads: hop_sources, session_sources, seats, sessions, host_names, skews.
 -- Sorted by: to_session_id, place.
--- Rules: subject (its logon names the session that asked), explicit (4648 there names account and server), outgoing_ntlm
--- (8001 there names server and session), desktop_client (the remote desktop client there named the server),
--- network_before (a program on the host that the account came to over the network), explicit_again (4648 there named
--- account and server within the life of a ticket before), address (the machine that had its address), ticket_address (the
--- machine that had the address its ticket was asked from), address_only (its address, whose machine nothing tells),
--- client_name (the name that its client claims), account (the only other host where the account sits at that time). Where
--- a rule tells the machine alone the session there is looked for: one of the same account, else its desktop that begins
--- a moment later, else its latest network session, else desktops of others, if they are few.
+-- Rules: subject (its logon names the session that asked), prompt (of UAC, at the only desktop that was open there),
+-- explicit (4648 there names account and server), outgoing_ntlm (8001 there names server and session), desktop_client
+-- (the remote desktop client there named the server), network_before (a program on the host that the account came to over
+-- the network), explicit_again (4648 there named account and server within the life of a ticket before), address (the
+-- machine that had its address), ticket_address (the machine that had the address its ticket was asked from),
+-- address_only (its address, whose machine nothing tells), client_name (the name that its client claims), account (the
+-- only other host where the account sits at that time). Where a rule tells the machine alone the session there is looked
+-- for: one of the same account, else its desktop that begins a moment later, else its latest network session, else
+-- desktops of others, if they are few.
 -- NULL: from_session_id where the machine is known and the session is not.
 --
 -- Columns:

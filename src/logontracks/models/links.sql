@@ -6,9 +6,10 @@
 -- service_ticket (account, host and address within seconds: R11), service_ticket_no_address (the same where the
 -- session has no address), desk_ticket (a logon at a desktop, of a service or of a task, and the ticket from the address of its
 -- host: R09),
--- workstation (NTLM: account and name of the client, or that it has none, within seconds: R15), service_account (a ticket for an account that
--- services run as, whose host it does not tell, from the same address within seconds), ticket_reuse and
--- service_account_reuse (an older ticket that was still valid). Sessions of computers and of Windows itself are left out.
+-- workstation (NTLM: account and name of the client, or that it has none, within seconds: R15), service_account (a
+-- ticket for an account that services run as, whose host it does not tell, from the same address within seconds),
+-- ticket_reuse and service_account_reuse (an older ticket that was still valid). Sessions of computers and of Windows
+-- itself are left out.
 --
 -- Columns:
 --   link_id BIGINT: Identity

@@ -3,8 +3,8 @@
 -- Reads: sessions, session_sources, boots, logged, account_lookup.
 -- account_id: who it is for other hosts. New credentials (type 9) are somebody else there; 0 where it is not told who.
 -- An account has one desktop at a time on a host, or a session of which nothing tells what opened it: where the logs do
--- not tell its start or end, the one before or after does. What was asked for at a desktop is over with it. A session that is open when its host falls silent comes into
--- question for a while only.
+-- not tell its start or end, the one before or after does. What was asked for at a desktop is over with it. A session that
+-- is open when its host falls silent comes into question for a while only.
 -- sure_from: when it began; of a session that began before the logs of its host shortly before those begin, of one whose
 -- logon is missing from them when it is seen first.
 
@@ -23,6 +23,7 @@ SELECT s.session_id AS session_id, s.host_id AS host_id,
     CASE WHEN s.logon_type = 9 THEN COALESCE(o.account_id, 0) ELSE s.account_id END AS account_id,
     CASE WHEN s.logon_type IN (4, 5) THEN 0 ELSE 1 END AS at_hand,
     CASE WHEN s.logon_type = 9 THEN 1 ELSE 0 END AS new_credentials,
+    CASE WHEN d.session_id IS NULL THEN 0 ELSE 1 END AS desktop,
     COALESCE(s.start_time, d.left_before, b.start_time, TIMESTAMP '1601-01-01 00:00:00') AS from_time,
     COALESCE(s.start_time, CASE WHEN d.left_before IS NOT NULL OR b.start_time > l.first_time THEN s.first_time
         ELSE l.first_time - INTERVAL '$seat_silence_s' SECOND END) AS sure_from,

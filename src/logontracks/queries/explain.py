@@ -108,7 +108,7 @@ def _give_ways(connection: Connection, sessions: list[int]) -> None:
     both = [*sessions, *(source for (source,) in sources.fetchall())]
     # of what is joined the engine reads the other columns where an id is found, of a list of several ids everywhere
     connection.execute(f"""CREATE TEMP TABLE ends AS
-        SELECT session_id, account_id, logon_type, first_time,
+        SELECT session_id, account_id, logon_type, start_time, first_time,
             {LAST_TIME} AS last_time FROM sessions
         WHERE session_id IN (SELECT UNNEST({both}::BIGINT[]))""")
 
@@ -166,7 +166,7 @@ def _hops(connection: Connection) -> list[dict[str, Any]]:
         f"""SELECT told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
             told_id(h.from_session_id) AS from_session_id, h.time, h.from_host, h.from_account, h.to_host, h.to_account,
             h.rule, h.certainty, h.candidates, h.place, h.credential, h.uid, {_RECORD} AS record,
-            b.logon_type AS from_logon_type, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
+            b.logon_type AS from_logon_type, b.start_time AS began, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
             FIRST_VALUE(h.certainty) OVER w AS best, FIRST_VALUE(h.from_host) OVER w AS best_host,
             FIRST_VALUE(h.from_session_id) OVER w AS best_session
         FROM ways AS h LEFT JOIN events AS e ON e.uid = h.uid
@@ -184,7 +184,7 @@ def _hops(connection: Connection) -> list[dict[str, Any]]:
             row["record"] = f"{row['address']}: {row['told_by']}, {row['record']}{more}"
     others = _others(connection)
     for row in rows:
-        for name in ("best", "best_host", "best_session", "from_logon_type", "address", "told_by", "sightings"):
+        for name in ("best", "best_host", "best_session", "from_logon_type", "began", "address", "told_by", "sightings"):
             del row[name]
     return sorted([*rows, *others], key=lambda row: (row["time"], row["to_session_id"], row["place"] is None))
 
@@ -201,6 +201,10 @@ def _why(row: dict[str, Any]) -> str:
             return "chosen: nothing tells more than the machine"
         if row["rule"] in _NAMING:
             return "chosen: the surest"
+        if row["rule"] == "prompt":
+            return "chosen: the only desktop that was open there"
+        if row["began"] and row["began"] > row["time"]:
+            return "chosen: the desktop of the account there, which began then: moments later, by a clock of its own"
         if row["credential"] == "switch":
             return "chosen: nobody of that account is seen there; " + (
                 f"one of {row['candidates']} desktops of others" if several else "the only desktop of anybody"
@@ -233,7 +237,7 @@ def _others(connection: Connection) -> list[dict[str, Any]]:
             told_id(s.session_id) AS from_session_id, h.time, s.host AS from_host, s.account AS from_account,
             h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, CAST(0 AS DOUBLE) AS certainty,
             CAST(NULL AS BIGINT) AS candidates, CAST(NULL AS INTEGER) AS place, CAST(NULL AS VARCHAR) AS credential,
-            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = b.account_id AS same
+            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = b.account_id AS same, s.logon_type
         FROM ways AS h JOIN ends AS b ON b.session_id = h.to_session_id
         JOIN sessions AS s ON s.host_id = h.from_host_id AND s.kind = 'person' AND s.session_id <> h.to_session_id
             AND (s.logon_type IN (2, 9, 10, 11, 12) OR (s.logon_type IS NULL AND s.start_time IS NULL))
@@ -247,13 +251,17 @@ def _others(connection: Connection) -> list[dict[str, Any]]:
     )
     for row in rows:
         row["says"] = "it was open there at that time"
-        if row.pop("best_rule") in _NAMING:
+        rule, same, logon_type = row.pop("best_rule"), row.pop("same"), row.pop("logon_type")
+        if rule in _NAMING:
             row["why"] = "rejected: the record names another session"
-        elif row["same"]:
+        elif rule == "prompt":
+            row["why"] = "rejected: it is no desktop"
+        elif same and logon_type == 9:
             row["why"] = "rejected: it stands for another account on other hosts"
+        elif same:
+            row["why"] = "rejected: whether it was still open nothing shows, and another desktop or a long silence followed"
         else:
             row["why"] = "rejected: of another account"
-        del row["same"]
     return rows
 
 

@@ -90,7 +90,7 @@ day_seats AS (
     JOIN (SELECT DISTINCT day AS day FROM asked) AS d ON d.day >= FLOOR((p.from_us - $seat_soon_us) / 86400000000.0)
         AND d.day <= FLOOR(p.until_us / 86400000000.0)
 ),
--- a desktop that begins a moment later may have begun before: clocks differ
+-- a desktop that begins a moment later may have begun before, where none is sure to have been open: clocks differ
 same_account AS (
     SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
         CASE WHEN p.from_us > a.us THEN 1 ELSE 0 END AS later,
@@ -98,7 +98,8 @@ same_account AS (
         -- start is not in the logs may have begun later
         CASE WHEN p.from_us > a.us THEN 0.7 WHEN p.new_credentials = 1 AND a.us - p.from_us > $named_again_us THEN 0.5
             WHEN p.new_credentials = 1 OR a.us < p.sure_from_us THEN 0.8 ELSE 0.9 END AS share,
-        MIN(CASE WHEN p.from_us > a.us THEN 1 ELSE 0 END) OVER (PARTITION BY a.session_id, a.rule) AS soonest
+        MIN(CASE WHEN p.from_us > a.us OR a.us < p.sure_from_us THEN 1 ELSE 0 END)
+            OVER (PARTITION BY a.session_id, a.rule) AS unsure
     FROM asked AS a
     JOIN day_seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id AND p.day = a.day
         AND p.from_us - CASE WHEN p.at_hand = 1 THEN $seat_soon_us ELSE 0 END <= a.us AND p.until_us >= a.us
@@ -107,7 +108,7 @@ same_seats AS (
     SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, share AS share,
         COUNT(*) OVER (PARTITION BY session_id, rule) AS candidates
     FROM same_account
-    WHERE later = soonest
+    WHERE later = 0 OR unsure = 1
 ),
 -- network sessions of the account there: the latest before
 roads AS (

@@ -1,12 +1,12 @@
 -- One row for each session that others can have come from by somebody's hand or a program's, and how long it was open:
 -- desktops, new credentials, services and tasks, and sessions from before the logs.
--- Reads: sessions, session_sources, boots, logged, account_lookup.
+-- Reads: sessions, session_sources, boots, log_gaps, logged, account_lookup.
 -- account_id: who it is for other hosts. New credentials (type 9) are somebody else there; 0 where it is not told who.
 -- An account has one desktop at a time on a host, or a session of which nothing tells what opened it: where the logs do
 -- not tell its start or end, the one before or after does. What was asked for at a desktop is over with it. A session that
 -- is open when its host falls silent comes into question for a while only.
 -- sure_from: when it began; of a session that began before the logs of its host shortly before those begin, of one whose
--- logon is missing from them when it is seen first.
+-- logon is missing from them the end of the gap before it is seen, or when it is seen first.
 
 WITH desktops AS (
     SELECT s.session_id AS session_id,
@@ -25,7 +25,9 @@ SELECT s.session_id AS session_id, s.host_id AS host_id,
     CASE WHEN s.logon_type = 9 THEN 1 ELSE 0 END AS new_credentials,
     CASE WHEN d.session_id IS NULL THEN 0 ELSE 1 END AS desktop,
     COALESCE(s.start_time, d.left_before, b.start_time, TIMESTAMP '1601-01-01 00:00:00') AS from_time,
-    COALESCE(s.start_time, CASE WHEN d.left_before IS NOT NULL OR b.start_time > l.first_time THEN s.first_time
+    COALESCE(s.start_time, CASE
+        WHEN g.until_time >= COALESCE(d.left_before, b.start_time, g.until_time) THEN g.until_time
+        WHEN d.left_before IS NOT NULL OR b.start_time > l.first_time THEN s.first_time
         ELSE l.first_time - INTERVAL '$seat_silence_s' SECOND END) AS sure_from,
     CASE WHEN s.end_certainty = 'exact' THEN s.end_time
         -- not before it is last seen
@@ -44,6 +46,15 @@ LEFT JOIN boots AS b ON b.host_id = s.host_id AND b.boot_id = s.boot_id
 LEFT JOIN (
     SELECT host_id AS host_id, MIN(time) AS first_time FROM logged WHERE channel = 'Security' GROUP BY host_id
 ) AS l ON l.host_id = s.host_id
+-- the last gap in the log in which it can have begun
+LEFT JOIN (
+    SELECT s.session_id AS session_id, MAX(g.until_time) AS until_time
+    FROM sessions AS s
+    JOIN log_gaps AS g ON g.host_id = s.host_id AND g.channel = 'Security' AND g.until_time <= s.first_time
+        AND g.from_time > TIMESTAMP '1601-01-01 00:00:00'
+    WHERE s.start_time IS NULL AND s.kind = 'person'
+    GROUP BY s.session_id
+) AS g ON g.session_id = s.session_id
 LEFT JOIN (
     SELECT e.uid AS uid, MIN(COALESCE(d.account_id, n.account_id)) AS account_id
     FROM logged AS e

@@ -2,8 +2,8 @@
 -- tell on both sides.
 -- Reads: session_sources, authentications, host_lookup.
 -- Between a host and a controller the commonest difference counts, in seconds, when enough logons have it: of tickets and
--- logons that bear one GUID three, of those that only agree in account, host and address ten and three in five. The
--- clocks of other controllers follow from hosts that both vouch for. On a day that tells too little a clock is as on all
+-- logons that bear one GUID two, or three where it is so little that both may have taken long; of those that only agree
+-- in account, host and address ten and three in five. The clocks of other controllers follow from hosts that both vouch for. On a day that tells too little a clock is as on all
 -- days together, which stand under a day of their own.
 
 WITH came AS (
@@ -61,7 +61,7 @@ ranked AS (
         ROW_NUMBER() OVER (PARTITION BY host_id, controller_id, day ORDER BY sure DESC NULLS LAST, many DESC NULLS LAST,
             ABS(second) ASC NULLS LAST, second ASC NULLS LAST) AS place
     FROM buckets
-    WHERE many >= CASE WHEN sure = 1 THEN 3 ELSE 10 END
+    WHERE many >= CASE WHEN sure = 0 THEN 10 WHEN ABS(second) <= 5 THEN 3 ELSE 2 END
 ),
 apart AS (
     SELECT host_id AS host_id, controller_id AS controller_id, day AS day, second AS second, many AS many

@@ -1,6 +1,6 @@
 -- One row for each logon that did not open a session but came back to one: an unlock (type 7, 13), or a logon to a
--- desktop that is there already, which Windows closes at once; its logoff may tell another type (2 of a type 11). With
--- the session it came back to.
+-- desktop that is there already, which Windows closes at once; the logoff of a type 11 then tells type 2. With the session
+-- it came back to.
 -- Without that session in the logs, the first unlock of an account in a boot stands for it.
 -- Reads: spans, desks, logged, terminals.
 
@@ -10,7 +10,7 @@ WITH back AS (
         COALESCE(s.start_seq, s.first_seq) AS start_seq, COALESCE(s.start_time, s.first_time) AS start_time,
         COALESCE(s.start_uid, s.first_uid) AS start_uid, d.sid AS sid, d.name_key AS name_key,
         CASE WHEN s.logon_type IN (7, 13) THEN 1 ELSE 0 END AS unlock,
-        CASE WHEN s.logoff_type <> s.logon_type THEN 1 ELSE 0 END AS told_other
+        CASE WHEN s.logon_type = 11 AND s.logoff_type = 2 THEN 1 ELSE 0 END AS told_other
     FROM spans AS s
     JOIN desks AS d ON d.host_id = s.host_id AND d.boot_id = s.boot_id AND d.logon_id = s.logon_id
     WHERE d.name_key IS NOT NULL

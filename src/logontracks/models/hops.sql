@@ -35,7 +35,8 @@
 -- us: the moment by the clock of the machine that it came from
 WITH wanted AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_host_id AS from_host_id, t.account_id AS account_id,
-        micros(t.start_time) - COALESCE(k.skew_us, 0) + COALESCE(w.skew_us, 0) AS us
+        micros(t.start_time) - COALESCE(k.skew_us, 0) + COALESCE(w.skew_us, 0) AS us,
+        CASE WHEN w.host_id IS NULL THEN 0 ELSE 1 END AS clock_known
     FROM hop_sources AS f
     JOIN session_sources AS t ON t.session_id = f.session_id
     LEFT JOIN skews AS k ON k.host_id = t.host_id AND k.day = CAST(t.start_time AS DATE)
@@ -45,7 +46,7 @@ WITH wanted AS (
 timed_seats AS (
     SELECT p.session_id AS session_id, p.host_id AS host_id, p.account_id AS account_id, p.at_hand AS at_hand,
         p.new_credentials AS new_credentials, micros(p.from_time) AS from_us, micros(p.until_time) AS until_us,
-        micros(p.sure_from) AS sure_from_us
+        micros(p.sure_from) AS sure_from_us, p.glimpsed AS glimpsed, p.prompt AS prompt, p.desktop AS desktop
     FROM seats AS p
     WHERE p.until_time >= p.from_time
 ),
@@ -74,7 +75,7 @@ counted AS (
 -- one of very many is none: their ends are not in the logs, and the machine is all that is told
 asked AS (
     SELECT w.session_id AS session_id, w.rule AS rule, w.from_host_id AS from_host_id, w.account_id AS account_id,
-        w.us AS us, c.desks AS desks, FLOOR(w.us / 86400000000.0) AS day
+        w.us AS us, w.clock_known AS clock_known, c.desks AS desks, FLOOR(w.us / 86400000000.0) AS day
     FROM wanted AS w
     JOIN (
         SELECT session_id AS session_id, rule AS rule, MAX(opened) AS opened, MAX(desks) AS desks
@@ -87,28 +88,58 @@ asked AS (
 day_seats AS (
     SELECT p.*, d.day AS day
     FROM timed_seats AS p
-    JOIN (SELECT DISTINCT day AS day FROM asked) AS d ON d.day >= FLOOR((p.from_us - $seat_soon_us) / 86400000000.0)
+    JOIN (SELECT DISTINCT day AS day FROM asked) AS d ON d.day >= FLOOR(p.from_us / 86400000000.0)
         AND d.day <= FLOOR(p.until_us / 86400000000.0)
 ),
--- a desktop that begins a moment later may have begun before, where none is sure to have been open: clocks differ
 same_account AS (
-    SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id,
-        CASE WHEN p.from_us > a.us THEN 1 ELSE 0 END AS later,
+    SELECT a.session_id AS session_id, a.rule AS rule, p.session_id AS from_session_id, p.prompt AS prompt,
         -- credentials that were given to one session may be used by others as well, the more so later; a session whose
-        -- start is not in the logs may have begun later
-        CASE WHEN p.from_us > a.us THEN 0.7 WHEN p.new_credentials = 1 AND a.us - p.from_us > $named_again_us THEN 0.5
+        -- start is not in the logs may have begun later; most programs that UAC asked for do nothing on other hosts
+        CASE WHEN p.prompt = 1 OR (p.glimpsed = 1 AND a.us < p.sure_from_us)
+                OR (p.new_credentials = 1 AND a.us - p.from_us > $named_again_us) THEN 0.5
             WHEN p.new_credentials = 1 OR a.us < p.sure_from_us THEN 0.8 ELSE 0.9 END AS share,
-        MIN(CASE WHEN p.from_us > a.us OR a.us < p.sure_from_us THEN 1 ELSE 0 END)
-            OVER (PARTITION BY a.session_id, a.rule) AS unsure
+        MAX(CASE WHEN p.prompt = 0 AND a.us >= p.sure_from_us THEN 1 ELSE 0 END)
+            OVER (PARTITION BY a.session_id, a.rule) AS sure
     FROM asked AS a
     JOIN day_seats AS p ON p.host_id = a.from_host_id AND p.account_id = a.account_id AND p.day = a.day
-        AND p.from_us - CASE WHEN p.at_hand = 1 THEN $seat_soon_us ELSE 0 END <= a.us AND p.until_us >= a.us
+        AND p.from_us <= a.us AND p.until_us >= a.us
+),
+-- where none is sure to have been open, and the clock of the host is not known, the next desktop may have begun before
+desks AS (
+    SELECT host_id AS host_id, account_id AS account_id, from_us AS us, session_id AS desk_id,
+        CAST(NULL AS BIGINT) AS session_id, CAST(NULL AS VARCHAR) AS rule
+    FROM timed_seats
+    WHERE desktop = 1 AND from_us = sure_from_us
+    UNION ALL
+    SELECT a.from_host_id AS host_id, a.account_id AS account_id, a.us AS us, CAST(NULL AS BIGINT) AS desk_id,
+        a.session_id AS session_id, a.rule AS rule
+    FROM asked AS a
+    LEFT JOIN (SELECT DISTINCT session_id AS session_id, rule AS rule FROM same_account WHERE sure = 1) AS x
+        ON x.session_id = a.session_id AND x.rule = a.rule
+    WHERE x.session_id IS NULL AND a.clock_known = 0
+),
+next_desks AS (
+    SELECT session_id AS session_id, rule AS rule, us AS us, host_id AS host_id, account_id AS account_id,
+        desk_id AS desk_id,
+        COUNT(desk_id) OVER (PARTITION BY host_id, account_id ORDER BY us DESC NULLS LAST,
+            COALESCE(desk_id, 0) DESC NULLS LAST, session_id ASC NULLS LAST, rule ASC NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS behind
+    FROM desks
 ),
 same_seats AS (
     SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, share AS share,
         COUNT(*) OVER (PARTITION BY session_id, rule) AS candidates
-    FROM same_account
-    WHERE later = 0 OR unsure = 1
+    FROM (
+        SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, share AS share
+        FROM same_account
+        WHERE prompt = 0 OR sure = 0
+        UNION ALL
+        SELECT r.session_id AS session_id, r.rule AS rule, p.desk_id AS from_session_id, 0.7 AS share
+        FROM next_desks AS r
+        JOIN next_desks AS p ON p.desk_id IS NOT NULL AND p.host_id = r.host_id AND p.account_id = r.account_id
+            AND p.behind = r.behind
+        WHERE r.session_id IS NOT NULL AND p.us > r.us AND p.us - r.us <= $seat_soon_us
+    ) AS s
 ),
 -- network sessions of the account there: the latest before
 roads AS (
@@ -152,7 +183,8 @@ other_seats AS (
 ),
 found AS (
     SELECT f.session_id AS session_id, f.rule AS rule, f.from_session_id AS from_session_id,
-        1 + COALESCE(x.seats, 0) AS candidates, CASE WHEN x.seats IS NULL OR f.certainty >= 0.75 THEN 1.0 ELSE 0.4 END AS share
+        1 + COALESCE(x.seats, 0) AS candidates,
+        CASE WHEN x.seats IS NULL OR f.certainty >= 0.75 THEN 1.0 ELSE 0.4 END AS share
     FROM hop_sources AS f
     LEFT JOIN (
         SELECT session_id AS session_id, COUNT(DISTINCT from_session_id) AS seats FROM same_seats GROUP BY session_id
@@ -175,7 +207,7 @@ found AS (
     FROM same_roads
     UNION ALL
     SELECT session_id AS session_id, rule AS rule, from_session_id AS from_session_id, candidates AS candidates,
-        0.6 / candidates AS share
+        0.5 / candidates AS share
     FROM other_seats
     WHERE candidates <= 5
 ),
@@ -193,7 +225,10 @@ placed AS (
     SELECT t.session_id AS session_id, t.rule AS rule, t.from_host_id AS from_host_id, t.from_host AS from_host,
         t.from_session_id AS from_session_id, t.uid AS uid, t.candidates AS candidates, t.certainty AS certainty,
         ROW_NUMBER() OVER (PARTITION BY t.session_id
-            ORDER BY CASE WHEN t.from_session_id IS NULL THEN 1 ELSE 0 END ASC NULLS LAST, t.certainty DESC NULLS LAST,
+            -- a session tells its machine as well, and an address no machine
+            ORDER BY t.certainty * CASE WHEN t.from_session_id IS NOT NULL THEN 1.0 WHEN t.rule = 'address_only' THEN 0.0
+                    ELSE 0.5 END DESC NULLS LAST,
+                CASE WHEN t.from_session_id IS NULL THEN 1 ELSE 0 END ASC NULLS LAST,
                 -- whoever came last
                 p.from_time DESC NULLS LAST, t.from_session_id ASC NULLS LAST, t.uid ASC NULLS LAST) AS place
     FROM told AS t

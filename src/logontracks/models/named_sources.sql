@@ -6,7 +6,7 @@
 WITH own AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id, s.logon_type AS logon_type,
         s.start_time AS start_time, s.source_address AS source_address,
-        micros(s.start_time) - COALESCE(k.skew_us, 0) AS start_us, d.host_id AS address_host_id
+        micros(s.start_time) - COALESCE(k.skew_us, 0) AS start_us, d.host_id AS address_host_id, d.host AS address_host
     FROM session_sources AS s
     LEFT JOIN skews AS k ON k.host_id = s.host_id AND k.day = CAST(s.start_time AS DATE)
     LEFT JOIN addresses AS d ON d.address = s.source_address AND s.start_time BETWEEN d.held_from AND d.held_until
@@ -71,13 +71,17 @@ again AS (
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
     FROM sides
 )
-SELECT s.session_id AS session_id, CASE n.mark WHEN 'explicit' THEN 'explicit' WHEN 'ntlm_out' THEN 'outgoing_ntlm'
-        ELSE 'desktop_client' END AS rule,
+SELECT DISTINCT s.session_id AS session_id,
+    CASE n.mark WHEN 'explicit' THEN 'explicit' WHEN 'ntlm_out' THEN 'outgoing_ntlm' ELSE 'desktop_client' END AS rule,
     n.from_host_id AS from_host_id, n.from_host AS from_host, n.session_id AS from_session_id, n.uid AS uid,
     -- what is asked for on another host comes over the network: a desktop there is that of a program which came so
     CASE WHEN n.from_host_id <> s.host_id AND s.logon_type = 2 THEN 0.1
         -- its address is that of another machine: two named the same account at once, or something stands between
-        WHEN n.from_host_id <> s.address_host_id AND n.from_host_id <> s.host_id THEN 0.5
+        WHEN s.address_host IS NOT NULL AND n.from_host_id <> COALESCE(s.address_host_id, 0)
+            AND n.from_host_id <> s.host_id THEN 0.4
+        -- nobody's, and the host has another one: it may have two
+        WHEN s.source_address NOT IN ($no_addresses) AND s.address_host IS NULL AND o.host_id IS NOT NULL
+            AND n.from_host_id <> s.host_id THEN 0.7
         WHEN n.mark = 'explicit' THEN 0.98
         WHEN n.mark = 'ntlm_out' THEN 0.95 ELSE 0.9 END AS certainty
 FROM sliced AS n
@@ -85,7 +89,14 @@ JOIN own AS s ON s.host_id = n.host_id AND FLOOR(s.start_us / $explicit_desktop_
     AND (n.account_id = s.account_id OR n.mark = 'rdp_client')
     AND s.start_us - n.us BETWEEN -$ticket_late_us
         AND CASE WHEN s.logon_type = 10 THEN $explicit_desktop_us ELSE $explicit_us END
-WHERE (n.place = 1 OR n.place_back = 1) AND s.session_id <> n.session_id AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
+LEFT JOIN (
+    SELECT host_id AS host_id, held_from AS held_from, MAX(held_until) AS held_until
+    FROM addresses
+    WHERE host_id IS NOT NULL AND NOT conflict
+    GROUP BY host_id, held_from
+) AS o ON o.host_id = n.from_host_id AND s.start_time BETWEEN o.held_from AND o.held_until
+WHERE (n.place = 1 OR n.place_back = 1) AND s.session_id <> n.session_id
+    AND (n.mark <> 'rdp_client' OR s.logon_type IN (3, 10))
     AND (n.from_host_id <> s.host_id OR s.logon_type IN (2, 9))
 UNION ALL
 -- credentials that were named once are good for as long as a ticket

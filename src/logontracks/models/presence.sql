@@ -45,7 +45,8 @@ moments AS (
 ),
 ordered AS (
     SELECT session_id AS session_id, time AS time, uid AS uid, mark AS mark,
-        ROW_NUMBER() OVER (PARTITION BY session_id ORDER BY place ASC NULLS LAST, time ASC NULLS LAST, seq ASC NULLS LAST, uid ASC NULLS LAST) AS n
+        ROW_NUMBER() OVER (PARTITION BY session_id
+            ORDER BY place ASC NULLS LAST, time ASC NULLS LAST, seq ASC NULLS LAST, uid ASC NULLS LAST) AS n
     FROM moments
 ),
 counted AS (

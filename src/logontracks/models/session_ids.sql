@@ -40,7 +40,7 @@ together AS (
 named AS (
     SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.at_desk AS at_desk,
         CASE WHEN e.target_logon_id = s.logon_id THEN e.target_sid ELSE e.subject_sid END AS sid,
-        FLOOR(CAST(s.logon_id AS DOUBLE) / $pair_ids) AS slice
+        FLOOR(CAST(s.logon_id AS DOUBLE) / $halves_ids) AS slice
     FROM silent AS s
     JOIN logged AS e ON e.uid = s.first_uid
     WHERE s.at_desk = 1 OR s.quiet = 1
@@ -53,7 +53,7 @@ near AS (
     CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step) AS n
     JOIN named AS e ON e.host_id = d.host_id AND e.boot_id = d.boot_id AND e.sid = d.sid AND e.at_desk = 0
         AND e.slice = d.slice + n.step
-        AND CAST(d.logon_id AS DOUBLE) - CAST(e.logon_id AS DOUBLE) BETWEEN 0 AND $pair_ids
+        AND CAST(d.logon_id AS DOUBLE) - CAST(e.logon_id AS DOUBLE) BETWEEN 0 AND $halves_ids
     WHERE d.at_desk = 1
 ),
 -- of three in a row the last stays alone

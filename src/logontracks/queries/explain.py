@@ -166,7 +166,8 @@ def _hops(connection: Connection) -> list[dict[str, Any]]:
         f"""SELECT told('h', h.hop_id) AS hop_id, told_id(h.to_session_id) AS to_session_id,
             told_id(h.from_session_id) AS from_session_id, h.time, h.from_host, h.from_account, h.to_host, h.to_account,
             h.rule, h.certainty, h.candidates, h.place, h.credential, h.uid, {_RECORD} AS record,
-            b.logon_type AS from_logon_type, b.start_time AS began, d.address, words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
+            b.logon_type AS from_logon_type, b.start_time AS began, d.address,
+            words(replace(d.told_by, ' ', ', ')) AS told_by, d.sightings,
             FIRST_VALUE(h.certainty) OVER w AS best, FIRST_VALUE(h.from_host) OVER w AS best_host,
             FIRST_VALUE(h.from_session_id) OVER w AS best_session
         FROM ways AS h LEFT JOIN events AS e ON e.uid = h.uid
@@ -184,10 +185,13 @@ def _hops(connection: Connection) -> list[dict[str, Any]]:
             row["record"] = f"{row['address']}: {row['told_by']}, {row['record']}{more}"
     others = _others(connection)
     for row in rows:
-        for name in ("best", "best_host", "best_session", "from_logon_type", "began", "address", "told_by", "sightings"):
+        for name in _ON_THE_WAY:
             del row[name]
     return sorted([*rows, *others], key=lambda row: (row["time"], row["to_session_id"], row["place"] is None))
 
+
+_ON_THE_WAY = ("best", "best_host", "best_session", "from_logon_type", "began", "address", "told_by", "sightings")
+"""What reasons are made of."""
 
 _NAMING = {"subject", "explicit", "explicit_again", "outgoing_ntlm", "desktop_client"}
 """Rules whose record names the session. The others name a machine, and the session there is looked for."""
@@ -237,7 +241,8 @@ def _others(connection: Connection) -> list[dict[str, Any]]:
             told_id(s.session_id) AS from_session_id, h.time, s.host AS from_host, s.account AS from_account,
             h.to_host, h.to_account, CAST(NULL AS VARCHAR) AS rule, CAST(0 AS DOUBLE) AS certainty,
             CAST(NULL AS BIGINT) AS candidates, CAST(NULL AS INTEGER) AS place, CAST(NULL AS VARCHAR) AS credential,
-            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = b.account_id AS same, s.logon_type
+            h.uid, CAST(NULL AS VARCHAR) AS record, h.rule AS best_rule, s.account_id = b.account_id AS same,
+            s.logon_type, s.opened_by
         FROM ways AS h JOIN ends AS b ON b.session_id = h.to_session_id
         JOIN sessions AS s ON s.host_id = h.from_host_id AND s.kind = 'person' AND s.session_id <> h.to_session_id
             AND (s.logon_type IN (2, 9, 10, 11, 12) OR (s.logon_type IS NULL AND s.start_time IS NULL))
@@ -251,15 +256,17 @@ def _others(connection: Connection) -> list[dict[str, Any]]:
     )
     for row in rows:
         row["says"] = "it was open there at that time"
-        rule, same, logon_type = row.pop("best_rule"), row.pop("same"), row.pop("logon_type")
+        rule, same, logon_type, opened_by = (row.pop(name) for name in ("best_rule", "same", "logon_type", "opened_by"))
         if rule in _NAMING:
             row["why"] = "rejected: the record names another session"
         elif rule == "prompt":
             row["why"] = "rejected: it is no desktop"
         elif same and logon_type == 9:
             row["why"] = "rejected: it stands for another account on other hosts"
+        elif same and opened_by == "uac_prompt":
+            row["why"] = "rejected: it was opened for one program, and a session of the account was open"
         elif same:
-            row["why"] = "rejected: whether it was still open nothing shows, and another desktop or a long silence followed"
+            row["why"] = "rejected: nothing shows that it was still open; another desktop or a long silence came before"
         else:
             row["why"] = "rejected: of another account"
     return rows

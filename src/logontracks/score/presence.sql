@@ -1,7 +1,8 @@
 -- Minutes at a desktop in each state, of the sessions that are found: of those of the truth how many the table has, and of
 -- those of the table how many are true. Both are cut to the time that the logs of the host reach.
 -- What has no start is told from the first record of the session on. Where locks are not known to be logged, both mean
--- "active or locked", and where sleep is not, who may be locked may be asleep: right for either. A clock that was set back says some minutes twice.
+-- "active or locked", and where sleep is not, who may be locked may be asleep: right for either.
+-- A clock that was set back says some minutes twice.
 
 WITH reach AS (
     SELECT p.session, p.session_id, s.host, s.account, p.host AS true_host, h.first_seen, h.last_seen,

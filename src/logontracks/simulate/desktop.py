@@ -164,13 +164,16 @@ def close(host: Host, moment: int, session: Session, *, told_type: int | None = 
     return moment
 
 
-def verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> None:
-    """LSASS gets a ticket for somebody who is in already: a short type 7 logon whose GUID is that of the 4769."""
+def verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> int:
+    """LSASS gets a ticket for somebody who is in already: a short type 7 logon whose GUID is that of the 4769.
+
+    Gives the moment after.
+    """
     net.sign_in(moment, account, host)
     guid = net.service_ticket(moment + 2 * MILLISECOND, account, host, host.account).guid
     at = spaced(host, moment, 8, 40)
     session, at = write_logon(host, at, account, 7, split=split, style=NEGOTIATE, address="-", guid=guid)
-    close(host, spaced(host, at, 1, 12), session)
+    return close(host, spaced(host, at, 1, 12), session)
 
 
 def log_on_console(net: Network, moment: int, account: Account, host: Host, *, split: bool) -> Desktop:
@@ -208,7 +211,7 @@ def unlock(net: Network, desktop: Desktop, moment: int) -> None:
     """Two short type 7 logons: one of the desktop, one of LSASS whose GUID is that of the 4769; 4801 between them.
 
     A host without a network writes a type 13 (domain.md 3(h)), and LSASS gets no ticket. Whoever logged on with a
-    remembered password (type 11) comes back with it: a type 11 whose 4634 tells type 2
+    remembered password (type 11) comes back with it: a type 11 whose 4634 tells type 2, behind those of LSASS
     (host-belkasoft-win10-domain-member Security 1379 to 1384, 2244 to 2249).
     """
     host, account = desktop.host, desktop.account
@@ -229,7 +232,12 @@ def unlock(net: Network, desktop: Desktop, moment: int) -> None:
     )
     host.truth.presence(desktop.session, "active", at)
     records.unlocked(host, at, desktop.session, desktop.terminal)
-    at = close(host, spaced(host, at, 5, 20), session, told_type=2 if logon_type == 11 else None)
+    at = spaced(host, at, 5, 20)
+    if logon_type == 11:
+        at = verify(net, host, account, at, split=split)
+        close(host, spaced(host, at, 1, 12), session, told_type=2)
+        return
+    at = close(host, at, session)
     if host.address:
         verify(net, host, account, at, split=split)
 

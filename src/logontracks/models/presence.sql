@@ -18,7 +18,7 @@
 --   locks_known BOOLEAN: Whether the host is seen to log locks, and its log has no gap in this time; where not, active may
 --     be locked, and locked active
 --   sleep_known BOOLEAN: Whether the System log of the host is here and has no gap in this time; where not, a host whose
---     desktop is locked may be asleep
+--     desktop is locked may be asleep, and one that is asleep may have woken, and be locked
 --   start_uid BIGINT: Record that began it
 --   end_uid BIGINT: Record that ended it
 
@@ -61,7 +61,8 @@ counted AS (
         MAX(CASE WHEN mark = 'screen_saver_on' THEN n ELSE 0 END) OVER w AS saver_n,
         MAX(CASE WHEN mark = 'screen_saver_off' THEN n ELSE 0 END) OVER w AS saved_n,
         MAX(CASE WHEN mark = 'sleep' THEN n ELSE 0 END) OVER w AS slept_n,
-        MAX(CASE WHEN mark = 'wake' THEN n ELSE 0 END) OVER w AS woke_n
+        -- the record of a wake may be lost: who unlocks or connects is awake
+        MAX(CASE WHEN mark IN ('wake', 'unlock', 'reconnect') THEN n ELSE 0 END) OVER w AS woke_n
     FROM ordered
     WINDOW w AS (PARTITION BY session_id ORDER BY n ASC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ),
@@ -113,7 +114,7 @@ timed AS (
     JOIN (
         SELECT host_id AS host_id, MAX(from_time) AS log_end FROM log_gaps WHERE channel = 'Security' GROUP BY host_id
     ) AS l ON l.host_id = s.host_id
-    WHERE k.state IN ('active', 'locked')
+    WHERE k.state IN ('active', 'locked', 'asleep')
 ),
 gappy AS (
     SELECT k.session_id AS session_id, k.n AS n, MAX(CASE WHEN g.channel = 'Security' THEN 1 ELSE 0 END) AS locks_lost,
@@ -129,7 +130,7 @@ SELECT
     CASE WHEN s.clock_step_s = 0
         THEN (micros(CASE WHEN k.next_n IS NULL THEN s.end_time ELSE k.next_time END) - micros(k.start_time)) / 1000000.0
         END AS duration_s,
-    a.locks = 1 AND COALESCE(g.locks_lost, 0) = 0 AS locks_known,
+    a.locks = 1 AND (k.state = 'asleep' OR COALESCE(g.locks_lost, 0) = 0) AS locks_known,
     y.host_id IS NOT NULL AND COALESCE(g.sleep_lost, 0) = 0 AS sleep_known,
     k.start_uid AS start_uid, CASE WHEN k.next_n IS NULL THEN s.end_uid ELSE k.next_uid END AS end_uid
 FROM kept AS k

@@ -39,22 +39,28 @@ together AS (
 ),
 named AS (
     SELECT s.host_id AS host_id, s.boot_id AS boot_id, s.logon_id AS logon_id, s.at_desk AS at_desk,
-        CASE WHEN e.target_logon_id = s.logon_id THEN e.target_sid ELSE e.subject_sid END AS sid,
-        FLOOR(CAST(s.logon_id AS DOUBLE) / $halves_ids) AS slice
+        CASE WHEN e.target_logon_id = s.logon_id THEN e.target_sid ELSE e.subject_sid END AS sid
     FROM silent AS s
     JOIN logged AS e ON e.uid = s.first_uid
     WHERE s.at_desk = 1 OR s.quiet = 1
 ),
+-- a desk and the quiet id before it, if no other id of the account is as near to either
 near AS (
-    SELECT d.host_id AS host_id, d.boot_id AS boot_id, e.logon_id AS logon_id, d.logon_id AS session_logon_id,
-        COUNT(*) OVER (PARTITION BY d.host_id, d.boot_id, d.logon_id) AS elevated,
-        COUNT(*) OVER (PARTITION BY d.host_id, d.boot_id, e.logon_id) AS filtered
-    FROM named AS d
-    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 AS step) AS n
-    JOIN named AS e ON e.host_id = d.host_id AND e.boot_id = d.boot_id AND e.sid = d.sid AND e.at_desk = 0
-        AND e.slice = d.slice + n.step
-        AND CAST(d.logon_id AS DOUBLE) - CAST(e.logon_id AS DOUBLE) BETWEEN 0 AND $halves_ids
-    WHERE d.at_desk = 1
+    SELECT host_id AS host_id, boot_id AS boot_id, before AS logon_id, logon_id AS session_logon_id
+    FROM (
+        SELECT host_id AS host_id, boot_id AS boot_id, logon_id AS logon_id, at_desk AS at_desk,
+            LAG(logon_id) OVER w AS before, LAG(at_desk) OVER w AS before_at_desk,
+            LAG(logon_id, 2) OVER w AS second_before, LAG(at_desk, 2) OVER w AS second_at_desk,
+            LEAD(logon_id) OVER w AS after, LEAD(at_desk) OVER w AS after_at_desk
+        FROM named
+        WHERE sid IS NOT NULL
+        WINDOW w AS (PARTITION BY host_id, boot_id, sid ORDER BY logon_id ASC NULLS LAST)
+    ) AS n
+    WHERE at_desk = 1 AND before_at_desk = 0 AND CAST(logon_id AS DOUBLE) - CAST(before AS DOUBLE) <= $halves_ids
+        AND NOT (COALESCE(second_at_desk, 1) = 0
+            AND CAST(logon_id AS DOUBLE) - CAST(COALESCE(second_before, 0) AS DOUBLE) <= $halves_ids)
+        AND NOT (COALESCE(after_at_desk, 0) = 1
+            AND CAST(COALESCE(after, logon_id) AS DOUBLE) - CAST(before AS DOUBLE) <= $halves_ids)
 ),
 -- of three in a row the last stays alone
 halves AS (
@@ -69,7 +75,7 @@ halves AS (
     FROM near AS n
     LEFT JOIN together AS o ON o.host_id = n.host_id AND o.boot_id = n.boot_id
         AND o.session_logon_id = n.session_logon_id
-    WHERE n.elevated = 1 AND n.filtered = 1 AND o.logon_id IS NULL
+    WHERE o.logon_id IS NULL
 )
 SELECT l.host_id AS host_id, l.boot_id AS boot_id, l.logon_id AS logon_id, l.session_logon_id AS session_logon_id
 FROM logons AS l

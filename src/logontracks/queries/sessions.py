@@ -201,8 +201,9 @@ def presence(case: Case, wanted: SessionFilter, *, limit: int = 0, for_people: b
         told = (
             "p.start_time, p.end_time, COALESCE(words(p.state), 'not known') || CASE WHEN p.locks_known THEN ''"
             " WHEN p.state = 'active' THEN ' or locked' WHEN p.state = 'locked' THEN ' or active' ELSE '' END"
-            " || CASE WHEN NOT p.sleep_known AND (p.state = 'locked' OR (p.state = 'active' AND NOT p.locks_known))"
-            " THEN ' or asleep' ELSE '' END AS state,"
+            " || CASE WHEN p.sleep_known THEN '' WHEN p.state = 'asleep' THEN ' or locked'"
+            " WHEN p.state = 'locked' OR (p.state = 'active' AND NOT p.locks_known) THEN ' or asleep' ELSE '' END"
+            " AS state,"
             " spelled(p.duration_s) AS lasted,"
             " short(p.host) AS host, p.account, told_id(p.session_id)[:10] AS session_id"
             if for_people

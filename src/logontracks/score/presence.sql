@@ -20,8 +20,8 @@ meant AS (
 ),
 told AS (
     SELECT r.*, CASE WHEN t.state IN ('active', 'locked') AND NOT t.locks_known THEN 'active or locked' ELSE t.state END
-            || CASE WHEN (t.state = 'locked' OR (t.state = 'active' AND NOT t.locks_known)) AND NOT t.sleep_known
-                THEN ' or asleep' ELSE '' END AS state,
+            || CASE WHEN t.sleep_known THEN '' WHEN t.state = 'asleep' THEN ' or locked'
+                WHEN t.state = 'locked' OR (t.state = 'active' AND NOT t.locks_known) THEN ' or asleep' ELSE '' END AS state,
         GREATEST(COALESCE(t.start_time, r.first_time), r.first_seen) AS start_time,
         LEAST(COALESCE(t.end_time, r.last_seen), r.last_seen) AS end_time,
         ROW_NUMBER() OVER (ORDER BY r.session_id, t.start_time, t.state) AS n

@@ -319,9 +319,10 @@ class Host:
         return _FIXED_PIDS[process] if process in _FIXED_PIDS else self.boot_at(moment).pids[process]
 
     def is_up(self, moment: int) -> bool:
-        """Whether the host runs and has come up fully (services need half a minute)."""
+        """Whether the host runs, has come up fully (services need half a minute) and still logs what it does."""
         boot = self.boot_at(moment)
-        return moment > boot.started + 40 * SECOND and boot.runs_at(moment)
+        logs = boot.silent is None or moment < boot.silent
+        return moment > boot.started + 40 * SECOND and boot.runs_at(moment) and logs
 
     def sleep(self, moment: int, *, fast: bool) -> None:
         """Nothing happens here from now on. `fast`: it was powered off, and will start fast."""

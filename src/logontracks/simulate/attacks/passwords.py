@@ -62,6 +62,8 @@ def spray_shares(company: Company, start: int) -> None:
     host = foothold.host
     server = stage.server(company, start)
     weak, *others = stage.shuffled(company, (person.account for person in company.people.values()))[:_NAMES]
+    if not others:
+        raise ValueError("the company has nobody else whose password could be tried")
     if weak == foothold.person.account:
         weak, others[0] = others[0], weak
     at = stage.later(company, foothold.moment, 40, 90)

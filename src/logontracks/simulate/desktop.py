@@ -165,7 +165,7 @@ def close(host: Host, moment: int, session: Session, *, told_type: int | None = 
 
 
 def verify(net: Network, host: Host, account: Account, moment: int, *, split: bool) -> int:
-    """LSASS gets a ticket for somebody who is in: a short type 7 logon whose GUID is that of the 4769. Gives its end."""
+    """LSASS gets a ticket for who is in already: a short type 7 logon whose GUID is that of the 4769; gives its end."""
     net.sign_in(moment, account, host)
     guid = net.service_ticket(moment + 2 * MILLISECOND, account, host, host.account).guid
     at = spaced(host, moment, 8, 40)

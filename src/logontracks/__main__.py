@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -11,6 +12,7 @@ from logontracks.cli.options import INTERRUPTED, run
 
 
 def main() -> None:
+    gc.set_threshold(50_000)  # modules make tens of thousands of objects and no garbage: looking for some takes longer
     code = run(commands)
     if code == INTERRUPTED:
         # Threads may still hold the engine: Python would wait for them, or end with noise about what was not freed.

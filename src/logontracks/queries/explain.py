@@ -43,7 +43,7 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
     def asked(connection: Connection) -> Explanation:
         table, found = row_of(connection, text, tables=TABLES)
         key = key_of(table)
-        columns = _OF_PEOPLE if for_people else "*"
+        columns = _OF_PEOPLE.get(table, "COLUMNS('.*id|.*time|hops')") if for_people else "*"
         (row,) = _dicts(connection, f"SELECT {columns} FROM {table} WHERE {key} = {found}")
         (ids,) = _dicts(connection, f"SELECT {_told(table, key, row)}")
         sessions = _sessions(connection, table, row)
@@ -59,8 +59,8 @@ def explain(case: Case, text: str, *, limit: int = 0, for_people: bool = False) 
     return Explanation(found.table, found.row, found.hops, found.links, found.records.told(*notes))
 
 
-_OF_PEOPLE = "COLUMNS('.*id|.*time|hops')"
-"""What they see of a row are its ids, and each further column takes time."""
+_OF_PEOPLE = {"sessions": "session_id"}
+"""What they see of a row are its ids, and each further column takes time; times of sessions come with others."""
 
 
 def _dicts(connection: Connection, query: str) -> list[dict[str, Any]]:
@@ -234,7 +234,10 @@ def _why(row: dict[str, Any]) -> str:
 def _others(connection: Connection) -> list[dict[str, Any]]:
     """Sessions that somebody could have acted in at the machine a hop came from, and that no rule took for it."""
     hosts = connection.execute("SELECT DISTINCT from_host_id FROM ways WHERE place = 1 AND from_host_id IS NOT NULL")
-    at = among("s.host_id", [host for (host,) in hosts.fetchall()])
+    found = [host for (host,) in hosts.fetchall()]
+    if not found:
+        return []
+    at = among("s.host_id", found)
     rows = _dicts(
         connection,
         f"""SELECT CAST(NULL AS VARCHAR) AS hop_id, told_id(h.to_session_id) AS to_session_id,

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from evtx import PyEvtxParser
 
-from logontracks.cli.simulate import command
+from logontracks.cli import main
 from logontracks.errors import Error
 from logontracks.simulate.deliver import simulate
 from logontracks.simulate.mess import KINDS
@@ -362,7 +362,9 @@ def test_a_skewed_clock_is_wrong_everywhere_by_the_same(tmp_path):
 
 
 def test_command(tmp_path):
-    done = CliRunner().invoke(command, ["--out", str(tmp_path), "--hosts", "8", "--days", "1", "--attack", "insider"])
+    done = CliRunner().invoke(
+        main, ["simulate", "--out", str(tmp_path), "--hosts", "8", "--days", "1", "--attack", "insider"]
+    )
     assert done.exit_code == 0, done.output
     assert (tmp_path / "truth" / "sessions.parquet").exists()
     assert len(list((tmp_path / "logs").iterdir())) == 8
@@ -378,20 +380,20 @@ def test_command(tmp_path):
     ],
 )
 def test_what_cannot_be_made_is_refused(tmp_path, options, says):
-    done = CliRunner().invoke(command, ["--out", str(tmp_path), *options])
+    done = CliRunner().invoke(main, ["simulate", "--out", str(tmp_path), *options])
     assert says in str(done.exception)
     assert not (tmp_path / "logs").exists()
 
 
 def test_nothing_is_written_over(tmp_path):
     (tmp_path / "logs").mkdir()
-    done = CliRunner().invoke(command, ["--out", str(tmp_path)])
+    done = CliRunner().invoke(main, ["simulate", "--out", str(tmp_path)])
     assert "holds logs or truth already" in str(done.exception)
 
 
 def test_a_place_that_takes_nothing_is_told(tmp_path):
     (tmp_path / "out").write_text("a file")
-    done = CliRunner().invoke(command, ["--out", str(tmp_path / "out"), "--hosts", "8", "--days", "1"])
+    done = CliRunner().invoke(main, ["simulate", "--out", str(tmp_path / "out"), "--hosts", "8", "--days", "1"])
     assert isinstance(done.exception, Error)
     assert "cannot write" in str(done.exception)
     assert (tmp_path / "out").read_text() == "a file"
@@ -403,7 +405,9 @@ def test_a_full_disk_leaves_no_half_of_a_company(tmp_path, form):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))  # as much as any file may have
     try:
-        done = CliRunner().invoke(command, ["--out", str(tmp_path), "--hosts", "8", "--days", "1", "--form", form])
+        done = CliRunner().invoke(
+            main, ["simulate", "--out", str(tmp_path), "--hosts", "8", "--days", "1", "--form", form]
+        )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert isinstance(done.exception, Error)

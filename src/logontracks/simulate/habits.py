@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import power, records
+from logontracks.simulate import power, rdp, records
 from logontracks.simulate.cast import Company
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import (
@@ -79,9 +79,9 @@ def _visit_server(
     at = moment - 2 * SECOND
     desk.remote_credentials(net, at, client, by, account=admin, server=server, service="TERMSRV")
     if desktop and desktop in company.remotes:
-        desk.reconnect(net, desktop, moment, client, by=by)
+        rdp.reconnect(net, desktop, moment, client, by=by)
     else:
-        desktop = desk.connect(net, moment, admin, client, server, split=True, by=by)
+        desktop = rdp.connect(net, moment, admin, client, server, split=True, by=by)
         company.remotes.append(desktop)
     now, end = moment + MINUTE, moment + rng.randint(8, 70) * MINUTE
     while (now := now + rng.randint(30 * SECOND, 400 * SECOND)) < end:
@@ -98,7 +98,7 @@ def _visit_server(
         else:
             left[server.name] = desktop
             if desktop.connected:
-                desk.disconnect(desktop, max(now, end), reason=rng.choice((0, 11)))
+                rdp.disconnect(desktop, max(now, end), reason=rng.choice((0, 11)))
     return max(now, end)
 
 
@@ -249,7 +249,7 @@ def stray(life: Life, server: Host, span: Span, rng: Random) -> Iterator[int]:
     for _ in range(rng.randint(1, 3)):
         yield moment
         if life.desktop and life.host.address and server.is_up(moment):
-            desk.refused(life.net, moment, life.person.account, life.host, server, by=life.desktop.session)
+            rdp.refused(life.net, moment, life.person.account, life.host, server, by=life.desktop.session)
         moment += rng.randint(9, 60) * SECOND
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import records
+from logontracks.simulate import rdp, records
 from logontracks.simulate.cast import Company
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Account, Host, Session
@@ -57,7 +57,7 @@ def _enter(company: Company, guesses: int, moment: int) -> Desktop:
         nobody = Account(name, "S-1-0-0", net.domain.netbios, net.domain.realm)
         refused_ntlm(net, guesses + number * 47 * SECOND, nobody, attacker, host, unknown=True)
     anna = company.accounts["anna.berg"]
-    return desk.connect(net, moment, anna, attacker, host, split=False, kerberos=False, credential="stolen")
+    return rdp.connect(net, moment, anna, attacker, host, split=False, kerberos=False, credential="stolen")
 
 
 def _read_script(company: Company, first: Desktop, moment: int) -> None:

@@ -10,7 +10,7 @@ from random import Random
 from typing import assert_never
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import power, prompts, records, sleep, takeover
+from logontracks.simulate import power, prompts, rdp, records, sleep, takeover
 from logontracks.simulate.cast import Company, Person
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Account, Outsider
@@ -143,7 +143,7 @@ class Life:
         self.desktop = None
         for remote in self.company.remotes:
             if remote.connected and remote.client == self.host.name:
-                desk.disconnect(remote, moment)
+                rdp.disconnect(remote, moment)
 
     def _start_host(self, moment: int, desktop: Desktop | None) -> None:
         """The host is plugged in, and started or woken, where it is not running."""

@@ -33,7 +33,6 @@ from logontracks.simulate.timekeeping import VMWARE_TOOLS, set_clock
 from logontracks.simulate.window_managers import window_managers
 
 _RESERVED = {SYSTEM.name: 0x3E7, LOCAL_SERVICE.name: 0x3E5, NETWORK_SERVICE.name: 0x3E4}
-_LOCAL_SYSTEM = "S-1-5-18"
 
 
 def boot(net: Network, host: Host, moment: int, *, crashed_at: int | None = None) -> None:
@@ -128,7 +127,7 @@ def _log_service_started(host: Host, moment: int, started: int, crashed_at: int 
         told.append((KERNEL_POWER, 41, at + SECOND, _LOST_POWER))
     for provider, event_id, early, values in told:
         written = moment + 2 * MILLISECOND
-        host.log(event_id, early, values, provider=provider, user_sid=_LOCAL_SYSTEM, process="kernel", written=written)
+        host.log(event_id, early, values, provider=provider, user_sid=SYSTEM.sid, process="kernel", written=written)
 
 
 def _clock_set(host: Host, moment: int) -> None:

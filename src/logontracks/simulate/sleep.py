@@ -6,14 +6,13 @@ rising. The sequence is that of host-belkasoft-win10-domain-member, System 637 t
 
 from logontracks.simulate import records
 from logontracks.simulate.desktop import Desktop, torn_down
-from logontracks.simulate.host import MILLISECOND, SECOND, Account, Host, Session
+from logontracks.simulate.host import MILLISECOND, SECOND, SYSTEM, Account, Host, Session
 from logontracks.simulate.network import spaced
 from logontracks.simulate.power import told_shutdown
 from logontracks.simulate.templates import KERNEL_BOOT, KERNEL_GENERAL, KERNEL_POWER
 from logontracks.simulate.window_managers import window_managers
 
 _SLEEPING, _HIBERNATE, _SHUTDOWN = 4, 5, 6  # states of power as the kernel numbers them
-_LOCAL_SYSTEM = "S-1-5-18"
 
 
 def power_off(host: Host, moment: int, by: Account, desktop: Desktop) -> None:
@@ -98,12 +97,12 @@ def wake(host: Host, moment: int) -> None:
         "SystemInCmosMode": False,
     }
     at = spaced(host, moment, 0.1, 0.9)
-    host.log(1, at, clock, provider=KERNEL_GENERAL, user_sid=_LOCAL_SYSTEM, process="kernel")
+    host.log(1, at, clock, provider=KERNEL_GENERAL, user_sid=SYSTEM.sid, process="kernel")
     if not fast:
         return
     at = spaced(host, at, 200, 300)
     boot_type = {"BootType": 1, "LoadOptions": ""}
-    host.log(27, at, boot_type, provider=KERNEL_BOOT, user_sid=_LOCAL_SYSTEM, process="kernel")
+    host.log(27, at, boot_type, provider=KERNEL_BOOT, user_sid=SYSTEM.sid, process="kernel")
     for manager in host.unfinished:
         at = spaced(host, at, 0.05, 900)
         records.logoff(host, at, manager)

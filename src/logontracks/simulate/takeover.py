@@ -1,10 +1,11 @@
 """A desk that is in use is taken over from elsewhere: its session goes on in a remote desktop."""
 
 from logontracks.simulate import records
-from logontracks.simulate.desktop import Desktop, close, knock, log_on, window_station
-from logontracks.simulate.host import Peer, new_guid
+from logontracks.simulate.desktop import Desktop, close
+from logontracks.simulate.host import Peer
 from logontracks.simulate.kerberos import Network
 from logontracks.simulate.network import spaced
+from logontracks.simulate.rdp import log_on_remotely, window_station
 from logontracks.simulate.window_managers import window_managers
 
 
@@ -19,31 +20,13 @@ def take_over(net: Network, desktop: Desktop, moment: int, client: Peer) -> int:
     """
     host, account = desktop.host, desktop.account
     split = desktop.session.linked is not None
-    connection = f"f420{new_guid(net.rng)[4:-4]}0000"
-    at = knock(
-        net,
-        moment,
-        client,
-        host,
-        account=account,
-        connection=connection,
-        privileged=split,
-        kerberos=False,
-        named=False,
+    visitor, at = log_on_remotely(
+        net, moment, account, client, host, split=split, kerberos=False, named=False, opened_by="unlock"
     )
-    host.terminal += 1
-    terminal = host.terminal
-    managers, at = window_managers(host, spaced(host, at, 500, 900), terminal)
-    at = spaced(host, at, 900, 2100)
-    fetching, at = log_on(
-        net, at, account, host, 10, split=split, address=client.address, source=client, opened_by="unlock"
-    )
-    host.connections += 1
-    visitor = Desktop(host, fetching, terminal, managers, client.address, connection, client.name, host.connections)
     at = spaced(host, at, 10, 40)
     visitor.tell(41, at)
     at = spaced(host, at, 100, 300)
-    desktop.connection = connection
+    desktop.connection = visitor.connection
     desktop.tell(40, at, Reason=5)
     host.truth.presence(desktop.session, "disconnected", at)
     at = spaced(host, at, 60, 200)
@@ -64,8 +47,8 @@ def take_over(net: Network, desktop: Desktop, moment: int, client: Peer) -> int:
     desktop.tell(25, at)
     at = spaced(host, at, 0.5, 20)
     visitor.tell(42, at)
-    at = close(host, spaced(host, at, 20, 180), fetching)
-    for manager in managers:
+    at = close(host, spaced(host, at, 20, 180), visitor.session)
+    for manager in visitor.managers:
         at = spaced(host, at, 0.1, 300)
         records.logoff(host, at, manager)
     return at

@@ -1,10 +1,9 @@
 """A clock that is set while its host runs."""
 
-from logontracks.simulate.host import LOCAL_SERVICE, MILLISECOND, ClockTime, Host, Session
+from logontracks.simulate.host import LOCAL_SERVICE, MILLISECOND, SYSTEM, ClockTime, Host, Session
 from logontracks.simulate.records import SYSTEM32, subject
 from logontracks.simulate.templates import KERNEL_GENERAL
 
-_LOCAL_SYSTEM = "S-1-5-18"
 TIME_SERVICE = rf"{SYSTEM32}\svchost.exe"
 VMWARE_TOOLS = r"C:\Program Files\VMware\VMware Tools\vmtoolsd.exe"
 
@@ -37,5 +36,5 @@ def set_clock(host: Host, moment: int, ahead: int, *, program: str = TIME_SERVIC
         "RealTimeIsUniversal": False,
         "SystemInCmosMode": False,
     }
-    host.log(1, moment + MILLISECOND // 2, clock, provider=KERNEL_GENERAL, user_sid=_LOCAL_SYSTEM, process="svchost")
+    host.log(1, moment + MILLISECOND // 2, clock, provider=KERNEL_GENERAL, user_sid=SYSTEM.sid, process="svchost")
     return after - before

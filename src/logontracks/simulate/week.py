@@ -3,7 +3,7 @@
 from collections import deque
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import power, records
+from logontracks.simulate import power, rdp, records
 from logontracks.simulate.cast import Company
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import DAY, HOUR, MINUTE, SECOND
@@ -117,9 +117,9 @@ class Week:
         self._visit_server("APP01", self.at(0, 10, 12, 31), 74 * MINUTE)
         self._visit_server("FS01", self.at(1, 14, 3, 8), 26 * MINUTE)
         left = self._open_server("APP01", self.at(2, 16, 11, 47))
-        desk.disconnect(left, self.at(2, 17, 22, 5), reason=11)
+        rdp.disconnect(left, self.at(2, 17, 22, 5), reason=11)
         moment, client = self.at(3, 9, 18, 40), self.company.hosts["WKS-104"]
-        desk.reconnect(self.net, left, moment, client, by=self.lives["david.engel"].desktop_at(moment).session)
+        rdp.reconnect(self.net, left, moment, client, by=self.lives["david.engel"].desktop_at(moment).session)
         self._use_tools(left, self.at(3, 9, 20), 40 * MINUTE)
         desk.log_off(left, self.at(3, 10, 4, 12))
         self._visit_server("DC01", self.at(4, 10, 2, 19), 18 * MINUTE)
@@ -148,7 +148,7 @@ class Week:
         desk.remote_credentials(
             self.net, moment - 2 * SECOND, client, by, account=admin, server=server, service="TERMSRV"
         )
-        return desk.connect(self.net, moment, admin, client, server, split=True, by=by)
+        return rdp.connect(self.net, moment, admin, client, server, split=True, by=by)
 
     def _use_tools(self, desktop: Desktop, begin: int, length: int) -> None:
         now = begin

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import records
+from logontracks.simulate import rdp, records
 from logontracks.simulate.attacks import stage
 from logontracks.simulate.cast import Company
 from logontracks.simulate.host import DAY, HOUR, SECOND, Outsider
@@ -22,7 +22,7 @@ def at_night(company: Company, start: int) -> None:
     person = stage.absent(company, begin)
     network = ".".join(person.host.address.split(".")[:2])
     home = Outsider(f"HOME-{company.rng.randint(1000, 9999)}", f"{network}.250.{company.rng.randint(2, 250)}")
-    desktop = desk.connect(company.net, begin, person.account, home, person.host, split=person.split, kerberos=False)
+    desktop = rdp.connect(company.net, begin, person.account, home, person.host, split=person.split, kerberos=False)
     at = desktop.session.opened + 3 * SECOND
     records.process_started(person.host, at, desktop.session, stage.EXPLORER, parent=stage.USERINIT)
     reachable = [other for other in company.people.values() if stage.stays_up(other.files_at, begin)]

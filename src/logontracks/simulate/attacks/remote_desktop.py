@@ -1,7 +1,7 @@
 """Attacks by remote desktop: from host to host, and with an account that no person should use there."""
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import records
+from logontracks.simulate import rdp, records
 from logontracks.simulate.attacks import stage
 from logontracks.simulate.cast import Company
 from logontracks.simulate.desktop import Desktop
@@ -46,7 +46,7 @@ def _onward(company: Company, moment: int, by: Session, account: Account, host: 
     """From a session on one host to a desktop on the next, where some programs are looked at."""
     net, client = company.net, by.host
     desk.remote_credentials(net, moment - 2 * SECOND, client, by, account=account, server=host, service="TERMSRV")
-    desktop = desk.connect(net, moment, account, client, host, split=True, by=by, credential=credential)
+    desktop = rdp.connect(net, moment, account, client, host, split=True, by=by, credential=credential)
     at = desktop.session.opened + 10 * SECOND
     for program in ("cmd.exe", "whoami.exe", "nltest.exe"):
         path = rf"{records.SYSTEM32}\{program}"

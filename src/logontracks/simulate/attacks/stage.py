@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from logontracks.simulate import desktop as desk
-from logontracks.simulate import records
+from logontracks.simulate import rdp, records
 from logontracks.simulate.cast import Company, Person
 from logontracks.simulate.desktop import Desktop
 from logontracks.simulate.host import HOUR, SECOND, Account, Host, Session
@@ -78,7 +78,7 @@ def enter(company: Company, start: int) -> Foothold:
 
 def break_in(company: Company, start: int, account: Account, host: Host, *, split: bool) -> Desktop:
     """Remote desktop from outside with a stolen password: by NTLM, since no stranger can ask for tickets."""
-    return desk.connect(
+    return rdp.connect(
         company.net, start, account, company.attacker, host, split=split, kerberos=False, credential="stolen"
     )
 

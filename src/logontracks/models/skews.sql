@@ -1,10 +1,10 @@
 -- One row for each host and day whose clock is known to differ from that of most hosts, by what the records of one logon
 -- tell on both sides.
 -- Reads: session_sources, authentications, host_lookup.
--- Between a host and a controller the commonest difference counts, in seconds, when enough logons have it: of tickets and
--- logons that bear one GUID two, or three where it is so little that both may have taken long; of those that only agree
--- in account, host and address ten and three in five. The clocks of other controllers follow from hosts that both vouch for. On a day that tells too little a clock is as on all
--- days together, which stand under a day of their own.
+-- Between a host and a controller the commonest difference counts, in seconds, when enough logons have it: of tickets
+-- and logons that bear one GUID two, or three where it is so little that both may have taken long; of those that only
+-- agree in account, host and address ten and three in five. The clocks of other controllers follow from hosts that both
+-- vouch for. On a day that tells too little a clock is as on all days together, which stand under a day of their own.
 
 WITH came AS (
     SELECT s.session_id AS session_id, s.host_id AS host_id, s.account_id AS account_id,
